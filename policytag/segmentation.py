@@ -1,0 +1,153 @@
+"""Cuts the plain text of a government document into paragraphs. Knows neither files nor labels.
+
+Every non-blank line ends in exactly one paragraph. Lines that a web page adds around the document (the font
+size switch 「【字号」, 「附件下载」, the metadata table, the page title with the site's name, page numbers) become
+paragraphs of the kind ``furniture``: they are written out, so that nothing is lost, but never tagged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from policytag.text import Document, Kind, Paragraph, normalise
+
+_NUMERAL = "[一二三四五六七八九十百零〇]+"
+_NUMBER = rf"(?:{_NUMERAL}|\d+)"
+
+# All patterns are matched against `normalise(line)`: half-width marks, no blanks between Chinese characters.
+# Level -> the numbering that opens it, outermost first. Level 0 is the title.
+_MARKERS = (
+    (1, re.compile(rf"第{_NUMBER}(?:编|部分|篇)")),
+    (2, re.compile(rf"第{_NUMBER}章")),
+    (3, re.compile(rf"第{_NUMBER}节")),
+    (4, re.compile(rf"{_NUMERAL}[、.]|第{_NUMBER}条")),
+    (5, re.compile(rf"\({_NUMERAL}\)")),
+    (6, re.compile(r"\d{1,2}[、.](?!\d)")),
+    (7, re.compile(r"\(\d{1,2}\)|[①-⑳]")),
+)
+# Opens a paragraph without being a heading: 一是…, 第一,…, ——…, 附件:…, 联系电话:…
+_OPENER = re.compile(
+    rf"{_NUMERAL}是|第{_NUMERAL}[,、]|首先|其次|最后|[—–-]{{1,2}}|[•·●■◆★※]|\d{{1,2}}(?=[\u4e00-\u9fff])(?![年月日])"
+    r"|附件|[^,。;]{1,10}:"
+)
+_DATE = re.compile(r"(?:\d{4}|[二〇○零一二三四五六七八九]{4})年.{1,3}月(?:.{1,3}日)?$")
+_TERMINAL = tuple('。…!?;:.」』)】》”"')
+_CONTINUES = tuple(",、")
+_SENTENCE_INSIDE = re.compile(r"[。;!?](?=.)")
+_TITLE_END = re.compile(
+    r"(?:方案|意见|办法|通知|答复|复函|函|报告|规划|措施|要点|细则|规定|条例|决定|公告|通告|计划|纲要|政策|指南|清单|讲话|批复)"
+    r"(?:\([^()]{1,12}\))?$"
+)
+_FURNITURE = re.compile(
+    r"[•·●|]?\s*(?:【字[号体]|字[号体]:|【打印|打印(?:本页|此页)?$|关闭(?:窗口|本页)?$|返回(?:顶部|首页)|上一篇|下一篇|分享到?:?$|扫一扫|当前页二维码"
+    r"|文件预览|附件下载|相关(?:文章|附件|链接|新闻)$|浏览次数|阅读次数|责任编辑|您(?:当前|现在)?的?位置|当前位置|首页\s*>"
+    r"|版权所有|主办单位:|网站地图|.{0,4}ICP备"
+    r"|(?:索引号|信息索引|信息来源|所属类目|主题分类|体裁|发布日期|发布时间|发布机构|发文字号|发文日期|发文机关|生效日期"
+    r"|成文日期|公开类别|公开属性|公开方式|机构名称|关键词|文号|有效性|废止日期|办理结果|来源):"
+    r"|[—–-]?\s*(?:第\s*)?\d{1,4}(?:\s*页)?(?:\s*/?\s*共\s*\d+\s*页)?\s*[—–-]?$)"
+)
+_PAGE_TITLE = re.compile(r"_.*(?:门户网站|人民政府|政府网站?|官网|委员会|局)$")
+
+MAX_HEADING_CHARS = 60
+MIN_WRAPPED_CHARS = 25
+"""A line shorter than this that stops without a full stop is a heading or a signature, not a wrapped line."""
+
+
+@dataclass(slots=True)
+class _Block:
+    lines: list[int]
+    text: str
+    kind: Kind
+    level: int = 0
+    last_line: str = ""  # normalised
+
+
+def segment(text: str, doc_id: str, source: str = "") -> Document:
+    """Cuts a text into paragraphs.
+
+    Args:
+        text: The whole document; lines end in LF, CR or CRLF.
+        doc_id: Becomes the paragraphs' ``doc_id`` and the stem of their ids.
+        source: Where the text came from; ``doc_id`` if empty.
+
+    Returns:
+        The document. The union of its paragraphs' ``lines`` is the set of non-blank lines, each once.
+
+    Example:
+        ``"一、总体要求\\n加快发展,\\n提质增效。"`` -> the heading ``一、总体要求`` and the paragraph
+        ``加快发展,提质增效。`` under it.
+    """
+    paragraphs: list[Paragraph] = []
+    path: list[tuple[int, str]] = []
+    title = ""
+    for block in _blocks(text):
+        if block.kind == "heading":
+            while path and path[-1][0] >= block.level:
+                path.pop()
+        headings = tuple(heading for _, heading in path) if block.kind != "furniture" else ()
+        index = len(paragraphs)
+        paragraphs.append(
+            Paragraph(f"{doc_id}#{index}", doc_id, index, block.text, headings, block.kind, tuple(block.lines))
+        )
+        if block.kind == "heading":
+            path.append((block.level, block.text))
+            title = title or (block.text if block.level == 0 else "")
+    return Document(doc_id, title or doc_id, tuple(paragraphs), source or doc_id)
+
+
+def _blocks(text: str) -> Iterator[_Block]:
+    """Lines, classified, with wrapped ones rejoined."""
+    pending: _Block | None = None
+    for number, raw in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
+        line = raw.strip("\ufeff \t\u3000\u00a0\v\f")
+        if not line.strip():
+            continue
+        plain = normalise(line)
+        kind, level = _classify(plain)
+        if pending and kind == "body" and _continues(pending, plain):
+            pending.text += _glue(pending.text, line) + line
+            pending.lines.append(number)
+            pending.last_line = plain
+            continue
+        if pending:
+            yield pending
+        pending = _Block([number], line, kind, level, plain)
+    if pending:
+        yield pending
+
+
+def _classify(line: str) -> tuple[Kind, int]:
+    """``"(二)优化服务"`` -> ``("heading", 5)``; ``"附件下载"`` -> ``("furniture", 0)``."""
+    if len(line) > MAX_HEADING_CHARS:
+        return "body", 0
+    if _FURNITURE.match(line) or _PAGE_TITLE.search(line):
+        return "furniture", 0
+    # 「1、完善服务;」 is an item of a list, not a heading.
+    if _SENTENCE_INSIDE.search(line) or line.endswith(";"):
+        return "body", 0
+    for level, marker in _MARKERS:
+        if marker.match(line):
+            return "heading", level
+    if _TITLE_END.search(line) and not _OPENER.match(line):
+        return "heading", 0
+    return "body", 0
+
+
+def _opens(line: str) -> bool:
+    return bool(_OPENER.match(line) or _DATE.match(line)) or any(marker.match(line) for _, marker in _MARKERS)
+
+
+def _continues(block: _Block, line: str) -> bool:
+    """Whether ``line`` goes on with the sentence in which ``block`` stops."""
+    if block.kind != "body" or _opens(line):
+        return False
+    if block.last_line.endswith(_CONTINUES):
+        return True
+    return len(block.last_line) >= MIN_WRAPPED_CHARS and not block.last_line.endswith(_TERMINAL)
+
+
+def _glue(left: str, right: str) -> str:
+    """A space where a wrap parted two Latin words, nothing inside Chinese text."""
+    return " " if left[-1:].isascii() and left[-1:].isalnum() and right[:1].isascii() and right[:1].isalnum() else ""

@@ -1,0 +1,147 @@
+"""Paragraphs in, predictions out: the only place that knows the whole path from text to tags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policytag import artifact
+from policytag.artifact import Artifact
+from policytag.calibration import decide, probabilities
+from policytag.encoding import Encoder, pool
+from policytag.engine import Engine
+from policytag.errors import ArtifactError, InputError
+from policytag.taxonomy import Taxonomy
+from policytag.text import Paragraph, is_blank
+
+GOLDEN_TOLERANCE = 2e-3
+"""Largest logit difference to the recorded golden texts that other processors' rounding explains."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScore:
+    """One label's probability for one paragraph, and whether it was assigned."""
+
+    label_id: str
+    probability: float
+    threshold: float
+    assigned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """All labels' scores for one paragraph, in column order.
+
+    Attributes:
+        truncated: The text was longer than the recipe reads; the tags are those of its beginning.
+        model_version: The version of the model that gave the scores.
+    """
+
+    paragraph: Paragraph
+    scores: tuple[LabelScore, ...]
+    truncated: bool
+    model_version: str
+
+    def assigned(self, taxonomy: Taxonomy, facet: str) -> list[LabelScore]:
+        """The assigned labels of a facet, most probable first."""
+        scores = [self.scores[column] for column in taxonomy.facet_columns(facet)]
+        return sorted((s for s in scores if s.assigned), key=lambda s: -s.probability)
+
+
+class Tagger:
+    """A verified artifact, ready to tag. Safe to share between threads.
+
+    Example:
+        >>> tagger = Tagger.load(Path("models/current"))
+        >>> [p] = tagger.tag([Paragraph("a", "doc", 0, "对入驻孵化器的企业给予租金补贴。")])
+        >>> [s.label_id for s in p.assigned(tagger.taxonomy, "instrument")]
+        ['subsidy', 'platform']
+    """
+
+    def __init__(self, model: Artifact, threads: int = 0) -> None:
+        self.artifact = model
+        self.encoder = Encoder(model.tokenizer_file, model.manifest.recipe)
+        self.engine = Engine(model.onnx_file, self.encoder.pad_id, threads)
+        if self.engine.num_labels != len(model.taxonomy):
+            raise ArtifactError(
+                f"{model.onnx_file}: {self.engine.num_labels} outputs; the taxonomy has {len(model.taxonomy)} labels"
+            )
+
+    @classmethod
+    def load(cls, folder: Path, threads: int = 0) -> Tagger:
+        """Verifies a model folder, loads it, and has it answer its golden texts.
+
+        Raises:
+            ArtifactError: If a file is missing, changed or mismatched, or the model answers otherwise than recorded.
+        """
+        tagger = cls(artifact.load(folder), threads)
+        tagger.verify()
+        return tagger
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        return self.artifact.taxonomy
+
+    @property
+    def version(self) -> str:
+        return self.artifact.manifest.version
+
+    def verify(self) -> None:
+        """Compares the golden texts' logits with those recorded.
+
+        Raises:
+            ArtifactError: Naming the text's number and the difference.
+        """
+        got, _ = self.logits([golden.text for golden in self.artifact.golden])
+        for number, (row, golden) in enumerate(zip(got, self.artifact.golden, strict=True)):
+            gap = float(np.max(np.abs(row - np.asarray(golden.logits, dtype=np.float32))))
+            if not gap <= GOLDEN_TOLERANCE:
+                raise ArtifactError(
+                    f"{self.artifact.folder / 'golden.json'}: text {number} gives logits {gap:.2g} away from those "
+                    f"recorded; expected at most {GOLDEN_TOLERANCE}. The weights, tokenizer or runtime do not match"
+                )
+
+    def logits(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Uncalibrated logits.
+
+        Returns:
+            Logits, shape ``(n, L) float32``, and which texts were truncated, shape ``(n,) bool``.
+        """
+        encoded = self.encoder.encode(texts)
+        owners = np.repeat(np.arange(len(texts)), [len(e.windows) for e in encoded])
+        rows = self.engine.logits([window for e in encoded for window in e.windows])
+        return pool(rows, owners, len(texts)), np.array([e.truncated for e in encoded], dtype=np.bool_)
+
+    def tag(self, paragraphs: Sequence[Paragraph]) -> list[Prediction]:
+        """Tags paragraphs, in order. Furniture is not special here: leave it out before.
+
+        Raises:
+            InputError: If a paragraph is blank, naming its id.
+            ArtifactError: If the model gives a value that is not finite.
+        """
+        for paragraph in paragraphs:
+            if is_blank(paragraph.text):
+                raise InputError(f"paragraph '{paragraph.id}': text is blank; expected at least one readable character")
+        if not paragraphs:
+            return []
+        logits, truncated = self.logits([paragraph.text for paragraph in paragraphs])
+        if not np.isfinite(logits).all():
+            raise ArtifactError(f"{self.artifact.folder}: the model gave a logit that is not finite; restore the model")
+        thresholds = self.artifact.calibration.thresholds
+        probability = probabilities(logits, self.artifact.calibration.temperature)
+        assigned = decide(probability, thresholds)
+        return [
+            Prediction(paragraph, self._scores(probability[i], assigned[i]), bool(truncated[i]), self.version)
+            for i, paragraph in enumerate(paragraphs)
+        ]
+
+    def _scores(self, probability: NDArray[np.float32], assigned: NDArray[np.bool_]) -> tuple[LabelScore, ...]:
+        thresholds = self.artifact.calibration.thresholds
+        return tuple(
+            LabelScore(label_id, float(probability[i]), thresholds[i], bool(assigned[i]))
+            for i, label_id in enumerate(self.taxonomy.ids)
+        )

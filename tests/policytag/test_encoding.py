@@ -1,0 +1,68 @@
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from policytag.encoding import Encoder, Recipe, pad, pool
+from policytag.errors import ArtifactError
+
+
+def test_a_short_text_is_one_window_between_cls_and_sep(tiny_model: Path) -> None:
+    encoder = Encoder(tiny_model / "tokenizer.json", Recipe())
+    [encoded] = encoder.encode(["补贴"])
+    assert len(encoded.windows) == 1
+    assert encoded.windows[0][0] == encoder.cls_id
+    assert encoded.windows[0][-1] == encoder.sep_id
+    assert not encoded.truncated
+
+
+def test_a_long_text_is_windowed_with_overlap_and_no_token_is_lost(tiny_model: Path) -> None:
+    encoder = Encoder(tiny_model / "tokenizer.json", Recipe(max_tokens=8, overlap=2))
+    [whole] = Encoder(tiny_model / "tokenizer.json", Recipe()).encode(["补贴人才平台审批金融招商项目"])
+    [encoded] = encoder.encode(["补贴人才平台审批金融招商项目"])
+    inner = [window[1:-1] for window in encoded.windows]
+    assert max(map(len, encoded.windows)) <= 8
+    assert all(a[-2:] == b[:2] for a, b in itertools.pairwise(inner))
+    assert [*inner[0], *(token for window in inner[1:] for token in window[2:])] == whole.windows[0][1:-1]
+
+
+@pytest.mark.parametrize("length", [1, 5, 6, 7, 10, 11, 14, 15])
+def test_the_last_window_always_brings_something_new(tiny_model: Path, length: int) -> None:
+    [encoded] = Encoder(tiny_model / "tokenizer.json", Recipe(max_tokens=8, overlap=2)).encode(["补" * length])
+    assert sum(len(window) - 2 for window in encoded.windows) - 2 * (len(encoded.windows) - 1) == length
+    assert len(encoded.windows[-1]) - 2 > 2 or len(encoded.windows) == 1
+
+
+def test_a_text_over_the_limit_says_that_it_was_truncated(tiny_model: Path) -> None:
+    encoder = Encoder(tiny_model / "tokenizer.json", Recipe(max_chars=10))
+    assert [e.truncated for e in encoder.encode(["补" * 10, "补" * 11, "补" * 10_000_000])] == [False, True, True]
+
+
+def test_blanks_inside_chinese_text_do_not_change_the_tokens(tiny_model: Path) -> None:
+    encoder = Encoder(tiny_model / "tokenizer.json", Recipe())
+    one, other = encoder.encode(["人才补贴", "人 才　补\n贴"])
+    assert one == other
+
+
+def test_padding_fills_to_the_longest_window() -> None:
+    ids, mask = pad([[2, 5, 3], [2, 3]], pad_id=0)
+    assert ids.tolist() == [[2, 5, 3], [2, 3, 0]]
+    assert mask.tolist() == [[1, 1, 1], [1, 1, 0]]
+
+
+def test_pooling_takes_each_labels_maximum_over_a_texts_windows() -> None:
+    logits = np.array([[1, -2], [0, 5], [-1, -1]], dtype=np.float32)
+    assert pool(logits, np.array([0, 0, 1]), 2).tolist() == [[1, 5], [-1, -1]]
+
+
+def test_an_overlap_as_long_as_the_window_is_refused() -> None:
+    with pytest.raises(ArtifactError, match="overlap 510 with max_tokens 512"):
+        Recipe(max_tokens=512, overlap=510)
+
+
+def test_a_broken_tokenizer_file_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text("{}")
+    with pytest.raises(ArtifactError, match=r"tokenizer\.json: not readable as a tokenizer"):
+        Encoder(path, Recipe())
