@@ -21,6 +21,8 @@ from policytag.taxonomy import Taxonomy
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+DEFAULT_MODEL = "models/current"
+"""The model folder where none is named, from the working directory; a served Bento has it there too."""
 REQUIRED = (
     "config.json",
     "model.safetensors",

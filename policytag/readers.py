@@ -45,7 +45,7 @@ class Rejected:
 
 
 def find_files(inputs: Sequence[Path]) -> list[Path]:
-    """The files to read, folders expanded recursively in name order.
+    """The files to read, each once, folders expanded recursively in name order.
 
     Raises:
         InputError: If an input does not exist or a folder holds nothing readable.
@@ -61,7 +61,7 @@ def find_files(inputs: Sequence[Path]) -> list[Path]:
             files.append(path)
         else:
             raise InputError(f"{path}: no such file or folder")
-    return files
+    return list(dict.fromkeys(files))
 
 
 def document_names(files: Sequence[Path]) -> list[str]:

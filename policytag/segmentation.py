@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from policytag.text import Document, Kind, Paragraph, normalise
+from policytag.text import Document, Kind, Paragraph, is_blank, normalise
 
 _NUMERAL = "[一二三四五六七八九十百零〇]+"
 _NUMBER = rf"(?:{_NUMERAL}|\d+)"
@@ -120,6 +120,8 @@ def _blocks(text: str) -> Iterator[_Block]:
 
 def _classify(line: str) -> tuple[Kind, int]:
     """``"(二)优化服务"`` -> ``("heading", 5)``; ``"附件下载"`` -> ``("furniture", 0)``."""
+    if is_blank(line):  # invisible characters alone
+        return "furniture", 0
     if len(line) > MAX_HEADING_CHARS:
         return "body", 0
     if _FURNITURE.match(line) or _PAGE_TITLE.search(line):

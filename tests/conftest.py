@@ -1,10 +1,19 @@
-"""Fixtures shared by all tests: a tiny artifact whose tags can be told by eye. Needs neither torch nor a trained model."""
+"""Fixtures shared by all tests: a tiny artifact whose tags can be told by eye, and a way to run a server.
+
+Needs neither torch nor a trained model.
+"""
 
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import httpx
 import numpy as np
 import onnx
 import pytest
@@ -119,3 +128,48 @@ def _write_json(path: Path, data: object) -> None:
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a sealed artifact that tags by single characters, see `LABELS`. Do not change its files."""
     return write_tiny_artifact(tmp_path_factory.mktemp("models") / "tiny")
+
+
+START_SECONDS = 60
+
+
+@pytest.fixture(scope="session")
+def running_server() -> Callable[[list[str], dict[str, str]], AbstractContextManager[str]]:
+    """Starts a command with ``--port`` and a free port, waits until it is ready, gives its URL, and ends it."""
+    return _running_server
+
+
+@contextmanager
+def _running_server(command: list[str], environment: dict[str, str]) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_ready(url, process)
+        yield url
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+def _wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the server ended before it was ready"
+        try:
+            if httpx.get(f"{url}/readyz", timeout=1).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError(f"the server was not ready after {START_SECONDS} s")

@@ -1,0 +1,103 @@
+"""Files to rows: tags in chunks and writes, without ever holding a whole run. Knows nothing of HTTP or of display."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from policytag.readers import Rejected
+from policytag.tagger import Tagger
+from policytag.text import Paragraph
+from serving.rows import Row, furniture_row, rejected_row, tagged_row
+
+CHUNK = 512
+"""Paragraphs tagged in one call: enough to sort by length, few enough to keep memory flat."""
+
+STDOUT = "-"
+
+
+def tag_rows(
+    tagger: Tagger,
+    items: Iterable[Paragraph | Rejected],
+    doc_names: Mapping[str, str],
+    *,
+    text: bool = True,
+    scores: bool = False,
+) -> Iterator[Row]:
+    """One row for every item, in order.
+
+    Args:
+        items: What `policytag.readers.read_paragraphs` yields.
+        doc_names: Source -> document name, for rejected items.
+        text: Whether rows carry the paragraph's text.
+        scores: Whether rows carry every label's probability.
+    """
+    stream = iter(items)
+    while chunk := list(itertools.islice(stream, CHUNK)):
+        wanted = [item for item in chunk if isinstance(item, Paragraph) and item.kind != "furniture"]
+        predictions = iter(tagger.tag(wanted))
+        for item in chunk:
+            if isinstance(item, Rejected):
+                yield rejected_row(item, doc_names.get(item.source, item.source))
+            elif item.kind == "furniture":
+                yield furniture_row(item, tagger.version, text=text)
+            else:
+                yield tagged_row(next(predictions), tagger.taxonomy, text=text, scores=scores)
+
+
+@contextlib.contextmanager
+def open_output(target: str) -> Iterator[Callable[[bytes], object]]:
+    """A function that writes to ``target``, which appears only when all is written.
+
+    The bytes go to a hidden file beside the target, which is flushed to disk and renamed at the end; on an error the
+    target stays as it was. ``-`` is standard output, and a device or pipe is written directly.
+
+    Raises:
+        OSError: If the target cannot be written; its ``filename`` is the target.
+    """
+    if target == STDOUT:
+        yield sys.stdout.buffer.write
+        sys.stdout.buffer.flush()
+        return
+    path = Path(target).resolve()
+    try:
+        with _direct(path) if path.exists() and not path.is_file() else _atomic(path) as write:
+            yield write
+    except OSError as error:
+        if error.filename is None or Path(error.filename).parent == path.parent:
+            raise OSError(error.errno, error.strerror, target) from None
+        raise
+
+
+@contextlib.contextmanager
+def _direct(path: Path) -> Iterator[Callable[[bytes], object]]:
+    with path.open("wb") as file:
+        yield file.write
+
+
+@contextlib.contextmanager
+def _atomic(path: Path) -> Iterator[Callable[[bytes], object]]:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with partial.open("wb") as file:
+            yield file.write
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename last through a power loss, where the system lets folders be opened."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,88 @@
+"""The one error envelope of the HTTP service. Knows neither routes nor models.
+
+Every answer that is not a success is ``{"error": {"code", "message", "index"?}}``. Messages name the field and what was
+expected, never the text that was sent.
+"""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from serving.schemas import MAX_PARAGRAPHS, ErrorBody, ErrorEnvelope
+
+STATUS_ERRORS = {
+    400: ("bad_request", "the request cannot be read; see /docs"),
+    404: ("not_found", "no such route; see /docs"),
+    405: ("method_not_allowed", "the route does not answer this method; see the Allow header and /docs"),
+    413: ("body_too_large", "the body is too large; send fewer or shorter paragraphs"),
+    415: ("unsupported_media_type", "send Content-Type: application/json"),
+    429: ("overloaded", "too many requests at once; try again later"),
+    503: ("not_ready", "the model does not answer; see the server's log"),
+    504: ("timeout", "the answer took too long; send fewer or shorter paragraphs"),
+}
+"""HTTP status -> code and message, for answers that come without an envelope."""
+
+INTERNAL = ("internal_error", "the server failed; see its log")
+
+_EXPECTED = {
+    "missing": "is missing",
+    "extra_forbidden": "unknown field; remove it",
+    "string_type": "expected a string",
+    "list_type": "expected a list",
+    "model_type": "expected an object",
+    "model_attributes_type": "expected an object",
+    "string_too_short": "expected at least one character",
+    "string_too_long": "too long",
+}
+_SHOWN_CHARS = 40
+
+
+class ApiError(Exception):
+    """A request that is answered with an error.
+
+    Attributes:
+        status: HTTP status.
+        index: Which paragraph of the request it was, from 0.
+    """
+
+    def __init__(self, status: int, code: str, message: str, index: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = ErrorBody(code=code, message=message, index=index)
+
+    def response(self) -> Response:
+        """The answer, envelope and all."""
+        content = ErrorEnvelope(error=self.body).model_dump_json()
+        return Response(content, self.status, media_type="application/json")
+
+
+def from_status(status: int) -> ApiError:
+    """The error for an HTTP status that came without one."""
+    code, message = STATUS_ERRORS.get(status, INTERNAL if status >= 500 else STATUS_ERRORS[400])
+    return ApiError(status, code, message)
+
+
+def from_validation(error: ValidationError) -> ApiError:
+    """The first thing wrong with a request: 400 if it is no JSON or an empty list, 413 if a list too long, else 422.
+
+    ``{"paragraphs": [{"id": 1, "text": "…"}]}`` -> 422 ``paragraphs[0].id: expected a string``.
+    """
+    first = error.errors(include_url=False, include_input=False)[0]
+    kind, where = first["type"], _path(first["loc"])
+    if kind == "json_invalid":
+        return ApiError(400, "invalid_json", str(first["msg"]))
+    if kind == "too_short":
+        return ApiError(400, "no_paragraphs", f"{where}: empty; expected 1 to {MAX_PARAGRAPHS} paragraphs")
+    if kind == "too_long":
+        return ApiError(413, "too_many_paragraphs", f"{where}: expected 1 to {MAX_PARAGRAPHS} paragraphs a request")
+    index = next((step for step in first["loc"] if isinstance(step, int)), None)
+    return ApiError(422, "invalid_field", f"{where}: {_EXPECTED.get(kind, str(first['msg']))}", index)
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    """``("paragraphs", 0, "id")`` -> ``"paragraphs[0].id"``; a long name is cut, for it is the sender's."""
+    path = ""
+    for step in loc:
+        path += f"[{step}]" if isinstance(step, int) else f".{step[:_SHOWN_CHARS]}"
+    return path.removeprefix(".") or "body"

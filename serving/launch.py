@@ -1,0 +1,46 @@
+"""Starts the HTTP service as BentoML would, after making sure that it can start. Knows nothing of requests."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from policytag.errors import InputError
+from policytag.tagger import Tagger
+
+SERVICE = "serving.service:PolicyTagService"
+
+
+def serve(model: Path, host: str, port: int) -> NoReturn:
+    """Replaces this process by ``bentoml serve`` on a model that answers and a port that is free.
+
+    Raises:
+        ArtifactError: If the model folder is missing, changed or does not answer as recorded.
+        InputError: If the address cannot be listened on.
+    """
+    Tagger.load(model, threads=1)
+    address = _free_address(host, port)
+    environment = os.environ | {"POLICYTAG_MODEL": str(model.resolve())}
+    environment.setdefault("BENTOML_DO_NOT_TRACK", "True")
+    command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--host", address, "--port", str(port)]
+    os.execve(sys.executable, command, environment)
+
+
+def _free_address(host: str, port: int) -> str:
+    """The numeric address of ``host``, which BentoML wants, tried out."""
+    where = f"{host}:{port}"
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except socket.gaierror:
+        raise InputError(f"{where}: no such host; expected an address of this machine, such as 127.0.0.1") from None
+    except OSError as error:
+        remedy = "choose another with --port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "check --host"
+        raise InputError(f"{where}: cannot listen there ({error.strerror}); {remedy}") from None
+    return str(address[0])

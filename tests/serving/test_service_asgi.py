@@ -1,0 +1,209 @@
+"""The service through ASGI: routes, answers and the one error envelope."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import bentoml
+import pytest
+from starlette.testclient import TestClient
+
+from policytag.errors import ArtifactError
+from serving.schemas import MAX_BODY_BYTES
+
+JSON = {"content-type": "application/json"}
+
+
+def tag(client: TestClient, *texts: Any) -> Any:
+    return client.post("/v1/tag", json={"paragraphs": [{"id": str(i), "text": t} for i, t in enumerate(texts)]})
+
+
+def test_paragraphs_are_tagged_and_chinese_is_not_escaped(client: TestClient) -> None:
+    answer = tag(client, "对软件企业给予补贴，引进人才。", "")
+    assert answer.status_code == 200
+    assert "资金补贴".encode() in answer.content
+    assert list(answer.json()) == ["model", "results"]
+    assert answer.json()["results"] == [
+        {
+            "id": "0",
+            "instruments": [
+                {"id": "talent", "name": "人才引进", "score": 0.9569},
+                {"id": "subsidy", "name": "资金补贴", "score": 0.9526},
+            ],
+            "industries": [{"id": "information_technology", "name": "信息技术", "score": 0.9734}],
+            "truncated": False,
+        },
+        {
+            "id": "1",
+            "error": {"code": "blank_text", "message": "text is blank; expected at least one readable character"},
+        },
+    ]
+
+
+def test_256_paragraphs_are_answered_in_order_and_257_are_not(client: TestClient) -> None:
+    answer = tag(client, *["补贴", "人才"] * 128)
+    assert [r["instruments"][0]["id"] for r in answer.json()["results"]] == ["subsidy", "talent"] * 128
+    error(
+        tag(client, *["补贴"] * 257), 413, "too_many_paragraphs", "paragraphs: expected 1 to 256 paragraphs a request"
+    )
+
+
+@pytest.mark.parametrize("text", ["\x00补贴", "补😀", "𠮷补", "<script>补</script>", "補助", "ＡＩ补", "ابج"])
+def test_odd_but_readable_text_is_answered(client: TestClient, text: str) -> None:
+    assert tag(client, text).status_code == 200
+
+
+def error(answer: Any, status: int, code: str, message: str = "", index: int | None = None) -> None:
+    """Asserts the envelope, whole."""
+    assert answer.headers["content-type"] == "application/json"
+    body = answer.json()
+    assert (answer.status_code, body["error"]["code"]) == (status, code)
+    assert message in body["error"]["message"]
+    assert list(body) == ["error"]
+    assert body["error"].get("index") == index
+    assert "Traceback" not in answer.text
+
+
+PARAGRAPHS_422 = [
+    ('[{"id": 1, "text": "x"}]', "paragraphs[0].id: expected a string", 0),
+    ('[{"id": "", "text": "x"}]', "paragraphs[0].id: expected at least one character", 0),
+    ('[{"id": "a", "text": "x"}, {"id": "b"}]', "paragraphs[1].text: is missing", 1),
+    ('[{"id": "a", "text": null}]', "paragraphs[0].text: expected a string", 0),
+    ('[{"id": "a", "text": NaN}]', "paragraphs[0].text: expected a string", 0),
+    ('[{"id": "a", "text": "x", "txt": 1}]', "paragraphs[0].txt: unknown field; remove it", 0),
+    ('["x"]', "paragraphs[0]: expected an object", 0),
+    ('{"id": "a"}', "paragraphs: expected a list", None),
+]
+
+
+@pytest.mark.parametrize(("paragraphs", "message", "index"), PARAGRAPHS_422)
+def test_a_wrong_field_is_named(client: TestClient, paragraphs: str, message: str, index: int | None) -> None:
+    answer = client.post("/v1/tag", content=f'{{"paragraphs": {paragraphs}}}', headers=JSON)
+    error(answer, 422, "invalid_field", message, index)
+
+
+def test_unknown_and_missing_top_level_fields_are_named(client: TestClient) -> None:
+    error(client.post("/v1/tag", json={}), 422, "invalid_field", "paragraphs: is missing")
+    both = {"paragraphs": [{"id": "a", "text": "x"}], "explain": True}
+    error(client.post("/v1/tag", json=both), 422, "invalid_field", "explain: unknown field")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xef\xbb\xbf{}",
+        '{"paragraphs": "补贴"}'.encode("gb18030"),
+        b"[" * 100_000,
+        b'{"paragraphs": "\\ud800"}',
+    ],
+    ids=["empty", "cut", "bom", "gb18030", "deep", "surrogate"],
+)
+def test_what_is_no_json_is_refused_with_its_place(client: TestClient, body: bytes) -> None:
+    error(client.post("/v1/tag", content=body, headers=JSON), 400, "invalid_json", "at line 1 column")
+
+
+def test_an_empty_list_is_refused(client: TestClient) -> None:
+    error(client.post("/v1/tag", json={"paragraphs": []}), 400, "no_paragraphs", "expected 1 to 256")
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        "text/xml",
+        "multipart/form-data; boundary=x",
+        "application/vnd.bentoml+pickle",
+        "",
+        "application/json; charset=gbk",
+    ],
+)
+def test_other_content_types_are_refused(client: TestClient, media_type: str) -> None:
+    answer = client.post("/v1/tag", content=b'{"paragraphs": []}', headers={"content-type": media_type})
+    error(answer, 415, "unsupported_media_type", "Content-Type: application/json")
+
+
+def test_a_compressed_body_is_refused(client: TestClient) -> None:
+    answer = client.post("/v1/tag", content=b"x", headers=JSON | {"content-encoding": "gzip"})
+    error(answer, 415, "unsupported_encoding")
+
+
+def test_a_body_over_the_limit_is_refused_by_its_announced_length(client: TestClient) -> None:
+    answer = client.post("/v1/tag", content=b" " * (MAX_BODY_BYTES + 1), headers=JSON)
+    error(answer, 413, "body_too_large", f"exceeds {MAX_BODY_BYTES} bytes")
+
+
+def test_a_chunked_body_over_the_limit_is_refused_while_it_arrives(client: TestClient) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield from [b" " * 65_536] * (MAX_BODY_BYTES // 65_536 + 1)
+
+    error(client.post("/v1/tag", content=chunks(), headers=JSON), 413, "body_too_large")
+
+
+def test_a_body_at_the_limit_is_read(client: TestClient) -> None:
+    paragraph = json.dumps({"paragraphs": [{"id": "a", "text": "补贴"}]})
+    answer = client.post("/v1/tag", content=paragraph.ljust(MAX_BODY_BYTES).encode(), headers=JSON)
+    assert answer.status_code == 200
+
+
+def test_errors_do_not_repeat_the_input(client: TestClient) -> None:
+    secret = "机密" * 30
+    for body in ({"paragraphs": [{"id": secret, "text": 1}]}, {"paragraphs": secret}, {secret: 1}):
+        answer = client.post("/v1/tag", json=body)
+        assert answer.status_code == 422
+        assert secret not in answer.text
+
+
+def test_unknown_routes_and_methods_get_the_envelope(client: TestClient) -> None:
+    error(client.get("/v2"), 404, "not_found")
+    error(client.get("/v1/tag"), 405, "method_not_allowed")
+    refused = client.post("/v1/taxonomy")
+    error(refused, 405, "method_not_allowed")
+    assert "GET" in refused.headers["allow"]
+
+
+def test_a_failing_handler_gets_the_envelope(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Any) -> None:
+        raise RuntimeError("secret")
+
+    tagger = bentoml.get_current_service().tagger
+    monkeypatch.setattr(type(tagger), "tag", lambda *_: fail(None))
+    answer = tag(client, "补贴")
+    error(answer, 500, "internal_error")
+    assert "secret" not in answer.text
+    monkeypatch.setattr(bentoml, "get_current_service", lambda: fail(None))
+    error(client.get("/v1/taxonomy"), 500, "internal_error")
+
+
+def test_the_taxonomy_is_told_whole(client: TestClient) -> None:
+    answer = client.get("/v1/taxonomy")
+    assert answer.json()["version"] == "1"
+    first = answer.json()["labels"][0]
+    assert list(first) == ["id", "facet", "name_zh", "name_en", "definition", "crosswalk"]
+    assert len(answer.json()["labels"]) == 18
+    assert "资金补贴".encode() in answer.content
+
+
+def test_ready_means_that_the_model_gives_its_recorded_answers(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.get("/livez").status_code == 200
+    assert client.get("/readyz").status_code == 200
+
+    def broken(_: Any) -> None:
+        raise ArtifactError("golden.json: text 0 gives other logits")
+
+    monkeypatch.setattr(type(bentoml.get_current_service().tagger), "verify", broken)
+    error(client.get("/readyz"), 503, "not_ready")
+    assert client.get("/livez").status_code == 200
+
+
+def test_the_docs_need_no_network_and_describe_the_request(client: TestClient) -> None:
+    page = client.get("/")
+    assert page.url.path == "/docs"
+    assert "http" not in page.text
+    specification = client.get("/docs.json").json()
+    assert "/v1/tag" in specification["paths"]
+    assert "ParagraphIn" in specification["components"]["schemas"]
