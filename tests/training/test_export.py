@@ -1,0 +1,121 @@
+"""The model folder: every stored form of the network gives the same numbers, and none is written that does not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, pipeline
+
+from policytag import artifact
+from policytag.calibration import sigmoid
+from policytag.encoding import Encoder
+from policytag.errors import InputError
+from policytag.tagger import Tagger
+from policytag.text import Paragraph, normalise
+from training import export, finetune
+from training.export import ExportError
+
+TEXTS = ["对符合条件的企业给予一次性补贴。", "引进和培养高层次人才。" * 12, "建设公共技术服务平台。", "本条。"]
+
+
+def start_of(folder: Path) -> finetune.Start:
+    model = AutoModelForSequenceClassification.from_pretrained(folder, attn_implementation="eager")
+    recipe = artifact.load(folder).manifest.recipe
+    return finetune.Start(model.eval(), Encoder(folder / "tokenizer.json", recipe), folder)
+
+
+def test_the_folder_loads_in_serving_and_tags(fitted: Path):
+    tagger = Tagger.load(fitted, threads=1)
+    [prediction] = tagger.tag([Paragraph("a", "d", 0, TEXTS[0])])
+    assert len(prediction.scores) == len(tagger.taxonomy)
+    assert not prediction.truncated
+
+
+def test_torch_and_onnx_runtime_agree(fitted: Path):
+    assert export.check_parity(start_of(fitted), fitted / "model.onnx", TEXTS) <= 1e-4
+
+
+def test_windows_of_a_long_text_are_pooled_in_both(fitted: Path):
+    start = start_of(fitted)
+    windows, owners = finetune.flatten(start.encoder, TEXTS)
+    assert owners.tolist() == [0, 1, 1, 1, 2, 3]
+    assert finetune.predict(start, TEXTS).shape == (4, 18)
+    assert len(windows) == 6
+
+
+def test_the_transformers_pipeline_gives_the_probabilities_before_calibration(fitted: Path):
+    texts = [normalise(TEXTS[0]), normalise(TEXTS[2])]
+    classify = pipeline("text-classification", model=str(fitted), top_k=None, function_to_apply="sigmoid", device="cpu")
+    tagger = Tagger.load(fitted, threads=1)
+    expected = sigmoid(tagger.logits(texts)[0])
+    answers: Any = classify(texts)
+    for row, scores in zip(expected, answers, strict=True):
+        by_label = {entry["label"]: entry["score"] for entry in scores}
+        assert [by_label[label] for label in tagger.taxonomy.ids] == pytest.approx(row.tolist(), abs=1e-4)
+
+
+def test_weights_are_float16_on_disk_and_float32_in_transformers(fitted: Path):
+    stored = load_file(fitted / "model.safetensors")
+    assert {tensor.dtype for tensor in stored.values()} == {torch.float16}
+    model = AutoModelForSequenceClassification.from_pretrained(fitted)
+    assert model.dtype == torch.float32
+    assert torch.equal(model.classifier.weight, stored["classifier.weight"].float())
+
+
+def test_the_graph_is_one_file_half_the_size_and_says_nothing_of_where_it_was_made(fitted: Path):
+    graph = onnx.load(fitted / "model.onnx")
+    large = [i for i in graph.graph.initializer if np.prod(i.dims) >= export.SMALL and i.data_type == 1]
+    assert not large
+    assert not any(node.metadata_props or node.doc_string for node in graph.graph.node)
+    assert b"training/" not in (fitted / "model.onnx").read_bytes()
+    assert (fitted / "model.onnx").stat().st_size < 1.5 * (fitted / "model.safetensors").stat().st_size
+
+
+def test_initialisers_that_float16_cannot_hold_stay_as_they_are():
+    exact = onnx.numpy_helper.from_array(np.full(512, 0.5, dtype=np.float32), "exact")
+    inexact = onnx.numpy_helper.from_array(np.full(512, 0.1, dtype=np.float32), "inexact")
+    small = onnx.numpy_helper.from_array(np.full(2, 0.5, dtype=np.float32), "small")
+    model = onnx.helper.make_model(onnx.helper.make_graph([], "g", [], [], [exact, inexact, small]))
+    assert export.store_as_float16(model) == 1
+    assert [i.name for i in model.graph.initializer] == ["exact.float16", "inexact", "small"]
+    assert [(node.input[0], node.output[0]) for node in model.graph.node] == [("exact.float16", "exact")]
+
+
+def test_a_graph_of_another_network_is_refused(fitted: Path):
+    start = start_of(fitted)
+    with torch.no_grad():
+        start.model.classifier.bias.add_(0.01)
+    with pytest.raises(ExportError, match=r"model\.onnx: logits differ by 0\.01"):
+        export.check_parity(start, fitted / "model.onnx", TEXTS)
+
+
+def test_golden_texts_are_recorded_for_every_label(fitted: Path):
+    golden = json.loads((fitted / "golden.json").read_text(encoding="utf-8"))["texts"]
+    assert [entry["text"] for entry in golden] == list(export.GOLDEN_TEXTS)
+    assert {len(entry["logits"]) for entry in golden} == {18}
+
+
+def test_a_block_that_fails_leaves_the_old_folder_alone(tmp_path: Path):
+    out = tmp_path / "model"
+    out.mkdir()
+    (out / artifact.MANIFEST).write_text("old", encoding="utf-8")
+    with pytest.raises(ZeroDivisionError), export.new_folder(out):
+        _ = 1 / 0
+    assert (out / artifact.MANIFEST).read_text(encoding="utf-8") == "old"
+    with export.new_folder(out) as folder:
+        (folder / artifact.MANIFEST).write_text("new", encoding="utf-8")
+    assert (out / artifact.MANIFEST).read_text(encoding="utf-8") == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_folder_that_is_no_model_is_not_replaced(tmp_path: Path):
+    (tmp_path / "thesis.txt").write_text("x", encoding="utf-8")
+    with pytest.raises(InputError, match="exists and is no model folder"):
+        export.check_target(tmp_path)

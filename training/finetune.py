@@ -1,0 +1,293 @@
+"""One fine-tuning: an encoder and annotated texts in, a classifier out. Knows neither files of data nor thresholds.
+
+The network is a plain ``BertForSequenceClassification`` trained by ``transformers.Trainer``; what is added is the loss
+(positives weighted, soft targets allowed), batches of like length, and the windows that serving will use.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+from transformers import BertForSequenceClassification, TrainerCallback, TrainingArguments
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+from policytag.encoding import Encoder, pad, pool
+from policytag.engine import batches
+from policytag.errors import PolicytagError
+from policytag.taxonomy import Taxonomy
+from training.config import Config
+from training.tokenizer import load_tokenizer, save_tokenizer
+
+log = logging.getLogger(__name__)
+
+MAX_UNKNOWN_SHARE = 0.2
+"""Share of [UNK] tokens from which a tokenizer is taken for the wrong one."""
+UNKNOWN_SAMPLE = 200
+SHAPE_STEP = 8
+"""Batches are padded to a multiple of so many tokens: every new shape costs the CPU kernels time and memory."""
+HEAD = ("classifier.weight", "classifier.bias")
+MAY_BE_NEW = (*HEAD, "bert.pooler.dense.weight", "bert.pooler.dense.bias")
+"""Weights that an encoder need not bring."""
+
+
+class TrainingError(PolicytagError):
+    """An encoder that does not fit, or a training that went astray."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a fine-tuning starts from.
+
+    Attributes:
+        model: On the CPU, float32, its head new or kept.
+        encoder: The encoder's tokenizer with the recipe of the settings.
+        tokenizer_folder: Holds ``tokenizer.json`` and ``tokenizer_config.json``.
+    """
+
+    model: BertForSequenceClassification
+    encoder: Encoder
+    tokenizer_folder: Path
+
+
+def prepare(source: str, taxonomy: Taxonomy, config: Config, tokenizer_folder: Path) -> Start:
+    """Loads an encoder and gives it a head for the taxonomy's labels.
+
+    Args:
+        source: A folder with a ``BertModel``, or with a ``BertForSequenceClassification`` (whose head is kept if it has
+            the same labels in the same order), or the name of one on the Hugging Face hub.
+        tokenizer_folder: An empty folder for the tokenizer's files.
+
+    Raises:
+        TrainingError: If there is no BERT there, weights are missing, or it has fewer positions than windows need.
+    """
+    here = Path(source)
+    if not here.exists() and (source[:1] in "./" or (len(here.parts) > 1 and Path(here.parts[0]).is_dir())):
+        raise TrainingError(f"{source}: no such folder; expected a BERT encoder, or its name on the Hugging Face hub")
+    transformers.set_seed(config.seed)
+    transformers.logging.set_verbosity_error()  # its report on loading says what is checked here
+    transformers.logging.disable_progress_bar()
+    try:
+        tokenizer = load_tokenizer(source)
+    except ValueError as error:
+        raise TrainingError(str(error)) from None
+    model = _load_model(source, taxonomy, config)
+    positions = model.config.max_position_embeddings
+    if positions < config.max_tokens:
+        raise TrainingError(
+            f"{source}: {positions} positions; expected {config.max_tokens}, set max_tokens = {positions}"
+        )
+    if tokenizer.get_vocab_size() > model.config.vocab_size:
+        raise TrainingError(
+            f"{source}: tokenizer of {tokenizer.get_vocab_size()} pieces, network of {model.config.vocab_size}; "
+            "expected a tokenizer that belongs to the network"
+        )
+    save_tokenizer(tokenizer, tokenizer_folder, config.max_tokens)
+    return Start(model, Encoder(tokenizer_folder / "tokenizer.json", config.recipe), tokenizer_folder)
+
+
+def _load_model(source: str, taxonomy: Taxonomy, config: Config) -> BertForSequenceClassification:
+    labels = dict(enumerate(taxonomy.ids))
+    try:
+        settings = transformers.AutoConfig.from_pretrained(source)
+        keep_head = settings.model_type == "bert" and getattr(settings, "id2label", None) == labels
+        loaded: Any = BertForSequenceClassification.from_pretrained(
+            source,
+            dtype=torch.float32,
+            attn_implementation="sdpa" if torch.cuda.is_available() else "eager",  # sdpa's backward is slow on CPUs
+            id2label=labels,
+            label2id={label: column for column, label in labels.items()},
+            problem_type="multi_label_classification",
+            hidden_dropout_prob=config.dropout,
+            attention_probs_dropout_prob=config.dropout,
+            classifier_dropout=config.dropout,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(f"{source}: cannot be loaded as a BERT encoder ({reason})") from None
+    model, info = loaded
+    mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in info["mismatched_keys"]}
+    missing = sorted((set(info["missing_keys"]) | mismatched) - set(MAY_BE_NEW))
+    if settings.model_type != "bert" or missing:
+        what = f"{', '.join(missing[:3])} missing or misshapen" if missing else f"is a {settings.model_type}"
+        raise TrainingError(f"{source}: {what}; expected a BertModel with all its layers")
+    if not keep_head or HEAD[0] in mismatched:
+        torch.nn.init.normal_(model.classifier.weight, std=model.config.initializer_range)
+        torch.nn.init.zeros_(model.classifier.bias)
+    log.info("encoder: %d parameters, head %s", model.num_parameters(), "kept" if keep_head else "new")
+    return model
+
+
+def check_unknown(encoder: Encoder, texts: Sequence[str]) -> float:
+    """The share of [UNK] among the tokens of a sample of texts.
+
+    Raises:
+        TrainingError: If it is so high that the tokenizer must be the wrong one.
+    """
+    step = max(1, len(texts) // UNKNOWN_SAMPLE)
+    tokens = [i for e in encoder.encode(list(texts[::step])) for window in e.windows for i in window[1:-1]]
+    share = sum(token == encoder.unk_id for token in tokens) / max(len(tokens), 1)
+    if share >= MAX_UNKNOWN_SHARE:
+        raise TrainingError(
+            f"tokenizer.json: {share:.0%} of the tokens are [UNK]; expected less than {MAX_UNKNOWN_SHARE:.0%}, "
+            "use the tokenizer.json that belongs to the encoder"
+        )
+    return share
+
+
+def positive_weights(targets: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+    """What the positives of each label count: sqrt(negatives / positives) within bounds.
+
+    Of 100 paragraphs 4 are positive: sqrt(96 / 4) = 4.9.
+
+    Shape: ``(n, L)`` in [0, 1] -> ``(L,) float32``.
+    """
+    positives = targets.sum(axis=0)
+    return np.clip(np.sqrt((len(targets) - positives) / np.maximum(positives, 1)), low, high).astype(np.float32)
+
+
+class _Loss:
+    """Binary cross-entropy over the labels, positives weighted. Targets may be soft."""
+
+    def __init__(self, weights: NDArray[np.float32]) -> None:
+        self._weights = torch.from_numpy(weights)
+
+    def __call__(self, outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
+        logits = outputs["logits"].float()
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, labels.float(), pos_weight=self._weights.to(logits.device)
+        )
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss became {loss.item()}; lower learning_rate, set precision = 'fp32', or check the encoder"
+            )
+        return loss
+
+
+class _Log(TrainerCallback):
+    """Progress as log lines on stderr; the Trainer's own go to stdout, which belongs to results."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if logs and "loss" in logs:
+            log.info("step %d of %d, loss %.4f", state.global_step, state.max_steps, float(logs["loss"]))
+
+
+def train(start: Start, texts: Sequence[str], targets: NDArray[np.float32], config: Config) -> None:
+    """Fine-tunes the model in place and leaves it on the CPU, its weights rounded to what float16 holds.
+
+    Each window of a text is an example with the text's targets.
+
+    Args:
+        texts: ``n`` texts.
+        targets: Shape ``(n, L) float32`` in [0, 1].
+
+    Raises:
+        TrainingError: If the loss or a weight is not finite.
+    """
+    transformers.set_seed(config.seed)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    dataset = _dataset(start.encoder, texts, targets)
+    log.info("training on %d paragraphs, %d windows", len(texts), len(dataset))
+    loss = _Loss(positive_weights(targets, config.positive_weight_min, config.positive_weight_max))
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = transformers.Trainer(
+            model=start.model,
+            args=_arguments(config, len(dataset), scratch),
+            train_dataset=dataset,
+            data_collator=_Collator(start.encoder.pad_id),
+            compute_loss_func=loss,
+            callbacks=[_Log()],
+        )
+        trainer.remove_callback(PrinterCallback)
+        trainer.remove_callback(ProgressCallback)
+        trainer.train()
+        # Accelerate put autocast into the model's forward; measuring and export want float32.
+        trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    start.model.set_attn_implementation("eager")  # what is measured and exported, whatever it was trained with
+    round_weights(start.model.cpu().eval())
+
+
+def _dataset(encoder: Encoder, texts: Sequence[str], targets: NDArray[np.float32]) -> datasets.Dataset:
+    windows, owners = flatten(encoder, texts)
+    return datasets.Dataset.from_dict(
+        {"input_ids": windows, "labels": targets[owners].tolist(), "length": [len(window) for window in windows]}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Collator:
+    pad_id: int
+
+    def __call__(self, examples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        ids, mask = pad([example["input_ids"] for example in examples], self.pad_id)
+        fill = ((0, 0), (0, -ids.shape[1] % SHAPE_STEP))
+        ids, mask = np.pad(ids, fill, constant_values=self.pad_id), np.pad(mask, fill)
+        labels = torch.tensor([example["labels"] for example in examples], dtype=torch.float32)
+        return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask), "labels": labels}
+
+
+def _arguments(config: Config, num_windows: int, scratch: str) -> TrainingArguments:
+    steps = max(1, round(config.epochs * -(-num_windows // config.batch_size)))
+    return TrainingArguments(
+        output_dir=scratch,
+        max_steps=steps,
+        per_device_train_batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        warmup_steps=round(config.warmup_share * steps),
+        lr_scheduler_type="linear",
+        weight_decay=config.weight_decay,
+        max_grad_norm=config.clip_norm,
+        seed=config.seed,
+        use_cpu=not torch.cuda.is_available(),
+        bf16=config.precision == "bf16",
+        train_sampling_strategy="group_by_length",
+        remove_unused_columns=False,
+        save_strategy="no",
+        logging_steps=max(1, steps // 20),
+        report_to="none",
+        disable_tqdm=True,
+    )
+
+
+def flatten(encoder: Encoder, texts: Sequence[str]) -> tuple[list[list[int]], NDArray[np.int64]]:
+    """All windows of some texts, and for each the text it belongs to, shape ``(w,) int64``."""
+    encoded = encoder.encode(texts)
+    owners = np.repeat(np.arange(len(texts)), [len(e.windows) for e in encoded])
+    return [window for e in encoded for window in e.windows], owners
+
+
+def round_weights(model: torch.nn.Module) -> None:
+    """Rounds weights to float16 and back, so that every stored form of the model holds the same numbers.
+
+    Raises:
+        TrainingError: If a weight is not finite, or too large for float16.
+    """
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(parameter.half().float())
+            if not torch.isfinite(parameter).all():
+                raise TrainingError(f"weight {name} is not finite in float16; lower learning_rate or check the encoder")
+
+
+def predict(start: Start, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Logits in float32 on the CPU, pooled over windows as in serving. Shape: ``(n, L) float32``."""
+    windows, owners = flatten(start.encoder, texts)
+    rows = np.empty((len(windows), start.model.classifier.out_features), dtype=np.float32)
+    start.model.eval()
+    with torch.inference_mode():
+        for batch in batches([len(window) for window in windows], max_tokens=8192):
+            ids, mask = map(torch.from_numpy, pad([windows[row] for row in batch], start.encoder.pad_id))
+            rows[batch] = start.model(input_ids=ids, attention_mask=mask).logits.numpy()
+    return pool(rows, owners, len(texts))

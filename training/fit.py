@@ -1,0 +1,271 @@
+"""``policytag-train fit``: annotations and an encoder in, a sealed model folder and a report out.
+
+The only module that knows the order of the steps; each step lives in a module of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policytag import artifact
+from policytag.calibration import Calibration, decide, probabilities
+from policytag.errors import InputError
+from policytag.taxonomy import Taxonomy
+from training import annotations, baseline, card, export, finetune, metrics, splits, thresholds
+from training.annotations import Annotation, gold_matrix, target_matrix
+from training.config import Config
+from training.finetune import Start
+
+log = logging.getLogger(__name__)
+
+HELD_OUT, DEV, OUT_OF_FOLD = "held-out", "dev", "out-of-fold"
+LIBRARIES = ("torch", "transformers", "tokenizers", "onnx", "onnxruntime", "scikit-learn", "numpy")
+MAX_PARITY_TEXTS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What ``fit`` is asked to do.
+
+    Attributes:
+        annotations: Files to learn from.
+        dev: Files to measure on; empty to measure on the held-out split.
+        encoder: Folder or hub name.
+        labels: The folder with ``taxonomy.yaml``.
+        out: The model folder to write.
+        exclude_docs: Documents of ``annotations`` to leave out.
+        calibrate_on: ``held-out`` or ``dev``.
+        out_of_fold: Logits of models that did not see their rows, to calibrate on instead.
+        save_logits: Where to write the logits of the rows measured on; with each fold as ``dev`` once, these files
+            together are an ``out_of_fold``.
+        with_baseline: Whether to train and report the baseline too.
+    """
+
+    annotations: tuple[Path, ...]
+    dev: tuple[Path, ...]
+    encoder: str
+    labels: Path
+    out: Path
+    exclude_docs: tuple[str, ...] = ()
+    calibrate_on: str = HELD_OUT
+    out_of_fold: Path | None = None
+    save_logits: Path | None = None
+    with_baseline: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Who is what: rows to learn from, to calibrate on, to measure on, and where the latter two come from."""
+
+    train: list[Annotation]
+    calibration: list[Annotation]
+    dev: list[Annotation]
+    calibrated_on: str
+    evaluated_on: str
+
+
+def fit(request: Request, config: Config) -> dict[str, Any]:
+    """Trains, measures and writes a model.
+
+    Returns:
+        The report: what also stands in the folder's ``metrics.json``.
+
+    Raises:
+        PolicytagError: On bad input; nothing is written then.
+    """
+    export.check_target(request.out)
+    taxonomy = load_taxonomy(request.labels)
+    data = read_data(request, taxonomy, config)
+    log.info("%d paragraphs to learn from, %d to calibrate on, %d to measure on",
+             len(data.train), len(data.calibration), len(data.dev))  # fmt: skip
+    with tempfile.TemporaryDirectory() as scratch:
+        start = finetune.prepare(request.encoder, taxonomy, config, Path(scratch))
+        finetune.check_unknown(start.encoder, [row.text for row in data.train])
+        finetune.train(start, [row.text for row in data.train], target_matrix(data.train), config)
+        logits = _calibration_logits(request, start, data, taxonomy)
+        calibration = calibrate(logits, gold_matrix(data.calibration), config)
+        report = evaluate(start, calibration, data, taxonomy, config, request.with_baseline)
+        report["encoder"] = encoder_name(request.encoder)
+        report["data"] = _data_report(request, data)
+        with export.new_folder(request.out) as folder:
+            report["parity"] = export.write_model(start, folder, parity_texts(request.labels, data))
+            _write_rest(folder, report, calibration, taxonomy, config)
+        if request.save_logits:
+            logits = finetune.predict(start, [row.text for row in data.dev])
+            write_logits(request.save_logits, data.dev, logits, taxonomy)
+    return report
+
+
+def load_taxonomy(labels: Path) -> Taxonomy:
+    """``taxonomy.yaml`` of a labels folder."""
+    return Taxonomy.from_yaml(labels / "taxonomy.yaml")
+
+
+def read_data(request: Request, taxonomy: Taxonomy, config: Config) -> Data:
+    """Reads and splits.
+
+    Raises:
+        InputError: On a bad row, or a document or id on both sides.
+    """
+    rows = annotations.read(request.annotations, taxonomy)
+    rows = annotations.without(rows, request.exclude_docs)
+    dev = annotations.read(request.dev, taxonomy) if request.dev else []
+    shared = sorted(set(annotations.documents(rows)) & set(annotations.documents(dev)))
+    if shared:
+        raise InputError(
+            f"document '{shared[0]}' is in --annotations and --dev; expected each in one of them, "
+            f"add --exclude-doc {shared[0]}"
+        )
+    if request.out_of_fold:
+        known = _logit_rows(request.out_of_fold)
+        calibration = [row for row in rows if row.id in known]
+        if not calibration:
+            raise InputError(f"{request.out_of_fold}: no id is an annotation's; expected logits of annotated rows")
+        if dev:
+            return Data(rows, calibration, dev, OUT_OF_FOLD, DEV)
+        raise InputError("--out-of-fold without --dev: nothing is left to measure on; give --dev")
+    if request.calibrate_on == DEV:
+        if not dev:
+            raise InputError("--calibrate-on dev without --dev; give --dev or leave it at held-out")
+        return Data(rows, dev, dev, DEV, DEV)
+    held_out, rest = split(rows, config)
+    return Data(rest, held_out, dev or held_out, HELD_OUT, DEV if dev else HELD_OUT)
+
+
+def split(rows: Sequence[Annotation], config: Config) -> tuple[list[Annotation], list[Annotation]]:
+    """Held-out rows and the others; documents stay whole."""
+    held = splits.hold_out([row.doc for row in rows], gold_matrix(rows), config.holdout_share, config.seed)
+    pairs = list(zip(rows, held, strict=True))
+    return [row for row, out in pairs if out], [row for row, out in pairs if not out]
+
+
+def calibrate(logits: NDArray[np.float32], gold: NDArray[np.bool_], config: Config) -> Calibration:
+    """Temperature and thresholds with the settings' bounds."""
+    return thresholds.fit(
+        logits, gold, shrink=config.threshold_shrink, low=config.threshold_min, high=config.threshold_max
+    )
+
+
+def evaluate(
+    start: Start, calibration: Calibration, data: Data, taxonomy: Taxonomy, config: Config, with_baseline: bool
+) -> dict[str, Any]:
+    """The figures of the model, and of the baseline trained on the same rows, on the rows to measure on."""
+    gold = gold_matrix(data.dev)
+    logits = finetune.predict(start, [row.text for row in data.dev])
+    probability = probabilities(logits, calibration.temperature)
+    chosen = decide(probability, calibration.thresholds)
+    bootstrap = metrics.Bootstrap.draw([row.doc for row in data.dev], config.resamples, config.seed)
+    report: dict[str, Any] = {
+        "evaluated_on": data.evaluated_on,
+        "calibrated_on": data.calibrated_on,
+        "seed": config.seed,
+        "temperature": calibration.temperature,
+        "thresholds": dict(zip(taxonomy.ids, calibration.thresholds, strict=True)),
+        "model": metrics.score(gold, chosen, probability, taxonomy, bootstrap),
+        "calibration_error": metrics.calibration_errors(probability, gold, taxonomy),
+    }
+    halves = bootstrap.counts(gold, decide(probability, [0.5] * len(taxonomy)))
+    report["macro_f1_at_half"] = {
+        name: round(float(metrics.macro_f1(halves.sum(axis=1)[:, columns])), 4)
+        for name, columns in metrics.groups(taxonomy).items()
+    }
+    if with_baseline:
+        train = [row.text for row in data.train]
+        distance = baseline.scores(train, gold_matrix(data.train), [row.text for row in data.dev], config)
+        report["baseline"] = metrics.score(gold, distance > 0, distance, taxonomy, bootstrap)
+        ours, theirs = bootstrap.counts(gold, chosen), bootstrap.counts(gold, distance > 0)
+        report["difference"] = metrics.difference(ours, theirs, taxonomy, bootstrap)
+    return report
+
+
+def encoder_name(source: str) -> str:
+    """What the artifact calls its encoder: a hub name as it is, a folder by its name and the weights' hash."""
+    weights = Path(source) / "model.safetensors"
+    return f"{Path(source).resolve().name} (sha256 {artifact.sha256(weights)[:12]})" if weights.is_file() else source
+
+
+def parity_texts(labels: Path, data: Data) -> list[str]:
+    """Texts to compare torch and ONNX Runtime on: the corpus where there is one, else the rows to measure on."""
+    lines = [
+        line
+        for file in sorted((labels / "corpus").glob("*.txt"))
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if line.strip()
+    ]
+    return (lines or [row.text for row in data.dev])[:MAX_PARITY_TEXTS]
+
+
+def write_logits(path: Path, rows: Sequence[Annotation], logits: NDArray[np.float32], taxonomy: Taxonomy) -> None:
+    """Writes rows that ``--out-of-fold`` reads: ``{"id": …, "logits": {label id: number}}``."""
+    with path.open("w", encoding="utf-8") as file:
+        for row, values in zip(rows, logits, strict=True):
+            named = {label: round(float(x), 4) for label, x in zip(taxonomy.ids, values, strict=True)}
+            file.write(json.dumps({"id": row.id, "logits": named}, ensure_ascii=False) + "\n")
+
+
+def _logit_rows(path: Path) -> dict[str, Mapping[str, float]]:
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return {line["id"]: line["logits"] for line in lines}
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected rows with id and logits") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not rows with id and logits ({error}); expected one JSON object a line") from None
+
+
+def _calibration_logits(request: Request, start: Start, data: Data, taxonomy: Taxonomy) -> NDArray[np.float32]:
+    if not request.out_of_fold:
+        return finetune.predict(start, [row.text for row in data.calibration])
+    known = _logit_rows(request.out_of_fold)
+    try:
+        rows = [[float(known[row.id][label]) for label in taxonomy.ids] for row in data.calibration]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{request.out_of_fold}: bad logits ({error}); expected a number for every label") from None
+    return np.array(rows, dtype=np.float32)
+
+
+def _data_report(request: Request, data: Data) -> dict[str, Any]:
+    sets = {"train": data.train, "calibration": data.calibration, "evaluation": data.dev}
+    counts: dict[str, Any] = {
+        name: {"paragraphs": len(rows), "documents": len(annotations.documents(rows))} for name, rows in sets.items()
+    }
+    files = [*request.annotations, *request.dev, *([request.out_of_fold] if request.out_of_fold else [])]
+    names = [file.name for file in files]
+    unique = [file.name if names.count(file.name) == 1 else f"{file.parent.name}/{file.name}" for file in files]
+    counts["files"] = {name: artifact.sha256(file) for name, file in zip(unique, files, strict=True)}
+    counts["excluded_documents"] = list(request.exclude_docs)
+    return counts
+
+
+def _write_rest(
+    folder: Path, report: Mapping[str, Any], calibration: Calibration, taxonomy: Taxonomy, config: Config
+) -> None:
+    """All files but the network's, then the seal."""
+    _write_json(folder / "calibration.json", calibration.to_dict(taxonomy.ids))
+    _write_json(folder / "taxonomy.json", taxonomy.to_dict())
+    _write_json(folder / "metrics.json", report)
+    (folder / "training.toml").write_text(config.to_toml(), encoding="utf-8")
+    (folder / "README.md").write_text(card.render(report, taxonomy, config), encoding="utf-8")
+    artifact.seal(
+        folder,
+        taxonomy=taxonomy.version,
+        encoder=report["encoder"],
+        data=report["data"]["files"],
+        recipe=config.recipe,
+        metrics={**metrics.headline(report), "parity": report["parity"]},
+        versions={library: version(library) for library in LIBRARIES},
+    )
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
