@@ -36,6 +36,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     table: dict[str, Verb] = {
         "fit": ("fine-tune an encoder, measure it, write a model folder", _fit_arguments, _fit),
         "leave-one-out": ("measure on each document of a set with a model that did not see it", _loo_arguments, _loo),
+        "attach": ("join labels kept apart from their text with it", _attach_arguments, _attach),
         "pretrain": ("pretrain the small encoder on unlabelled text", _pretrain_arguments, _pretrain),
     }
     for name, (text, add_arguments, run) in table.items():
@@ -116,6 +117,18 @@ def _loo(args: argparse.Namespace) -> int:
         args.write.write_text(leave_one_out.page(result), encoding="utf-8")
     print(leave_one_out.render(result), end="")
     return 0
+
+
+def _attach_arguments(parser: argparse.ArgumentParser) -> None:
+    from training import attach
+
+    attach.add_arguments(parser)
+
+
+def _attach(args: argparse.Namespace) -> int:
+    from training import attach
+
+    return attach.run(args)
 
 
 def _pretrain_arguments(parser: argparse.ArgumentParser) -> None:
