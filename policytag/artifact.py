@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from policytag.calibration import Calibration
 from policytag.encoding import Recipe
-from policytag.errors import ArtifactError, TaxonomyError
+from policytag.errors import ArtifactError, PolicytagError
 from policytag.taxonomy import Taxonomy
+
+T = TypeVar("T")
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -109,13 +111,20 @@ def seal(
     if missing:
         raise ArtifactError(f"{folder}: cannot seal, {', '.join(missing)} missing")
     files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST}
-    # The card names the version, so it cannot be part of what the version is derived from.
-    identity = "".join(f"{name}{digest}" for name, digest in files.items() if name != "README.md")
-    version = hashlib.sha256(identity.encode()).hexdigest()[:12]
-    manifest = Manifest(FORMAT, version, taxonomy, encoder, data, recipe, metrics, versions, files)
+    manifest = Manifest(FORMAT, "", taxonomy, encoder, data, recipe, metrics, versions, files)
+    manifest = replace(manifest, version=version_of(manifest))
     text = json.dumps(asdict(manifest), ensure_ascii=False, indent=1, sort_keys=True)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return manifest
+
+
+def version_of(manifest: Manifest) -> str:
+    """The version that a manifest's content gives: all of it but the card, which alone makes no other model."""
+    content = asdict(manifest)
+    del content["version"]
+    content["files"].pop("README.md", None)
+    identity = json.dumps(content, ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(identity.encode()).hexdigest()[:12]
 
 
 def load(folder: Path) -> Artifact:
@@ -126,7 +135,7 @@ def load(folder: Path) -> Artifact:
     """
     if not folder.is_dir():
         raise ArtifactError(f"{folder}: no such model folder; expected one made by 'policytag-train fit --out'")
-    manifest = _read_manifest(folder)
+    manifest = _read(folder / MANIFEST, _manifest)
     for name in sorted(set(REQUIRED) | set(manifest.files)):
         path = folder / name
         if name not in manifest.files:
@@ -135,38 +144,52 @@ def load(folder: Path) -> Artifact:
             raise ArtifactError(f"{path}: missing; restore the folder from version control or make it anew")
         if sha256(path) != manifest.files[name]:
             raise ArtifactError(f"{path}: changed since the model was made (SHA-256 differs); restore the file")
+    if manifest.version != version_of(manifest):
+        raise ArtifactError(
+            f"{folder / MANIFEST}: version {manifest.version} is not that of its content; restore the folder"
+        )
     return _cross_check(folder, manifest)
 
 
-def _read_manifest(folder: Path) -> Manifest:
-    path = folder / MANIFEST
-    data = _read_json(path)
-    try:
-        manifest = Manifest(**{**data, "recipe": Recipe(**data["recipe"])})
-    except (TypeError, KeyError) as error:
-        raise ArtifactError(f"{path}: not a manifest of format {FORMAT} ({error})") from None
-    if manifest.format != FORMAT:
-        raise ArtifactError(f"{path}: format {manifest.format}; this program reads format {FORMAT}")
-    return manifest
+def _manifest(data: Mapping[str, Any]) -> Manifest:
+    if data.get("format") != FORMAT:
+        raise ArtifactError(f"format {data.get('format')}; this program reads format {FORMAT}")
+    return Manifest(**{**data, "recipe": Recipe(**data["recipe"]), "files": dict(data["files"])})
 
 
 def _cross_check(folder: Path, manifest: Manifest) -> Artifact:
-    try:
-        taxonomy = Taxonomy.from_yaml(folder / "taxonomy.json")
-    except TaxonomyError as error:
-        raise ArtifactError(str(error)) from None
+    taxonomy = _read(folder / "taxonomy.json", Taxonomy.from_dict)
     if taxonomy.version != manifest.taxonomy:
         raise ArtifactError(
             f"{folder / 'taxonomy.json'}: version {taxonomy.version}, but the manifest says {manifest.taxonomy}"
         )
-    labels = _read_json(folder / "config.json").get("id2label", {})
-    if tuple(labels.get(str(i)) for i in range(len(labels))) != taxonomy.ids:
+    if _read(folder / "config.json", _label_ids) != taxonomy.ids:
         raise ArtifactError(f"{folder / 'config.json'}: id2label is not the taxonomy's labels in its order")
-    calibration = Calibration.from_dict(_read_json(folder / "calibration.json"), taxonomy.ids)
-    golden = tuple(Golden(g["text"], tuple(g["logits"])) for g in _read_json(folder / "golden.json")["texts"])
+    calibration = _read(folder / "calibration.json", lambda data: Calibration.from_dict(data, taxonomy.ids))
+    golden = _read(folder / "golden.json", _golden)
     if not golden or any(len(g.logits) != len(taxonomy) for g in golden):
         raise ArtifactError(f"{folder / 'golden.json'}: expected at least one text with {len(taxonomy)} logits each")
     return Artifact(folder, manifest, taxonomy, calibration, golden)
+
+
+def _label_ids(config: Mapping[str, Any]) -> tuple[str, ...]:
+    labels = config["id2label"]
+    return tuple(labels[str(column)] for column in range(len(labels)))
+
+
+def _golden(data: Mapping[str, Any]) -> tuple[Golden, ...]:
+    return tuple(Golden(entry["text"], tuple(map(float, entry["logits"]))) for entry in data["texts"])
+
+
+def _read(path: Path, build: Callable[[dict[str, Any]], T]) -> T:
+    """What ``build`` makes of the object in a JSON file; whatever is wrong with it names the file."""
+    data = _read_json(path)
+    try:
+        return build(data)
+    except PolicytagError as error:
+        raise ArtifactError(f"{path}: {error}") from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path}: not as format {FORMAT} has it ({error!r}); restore the file") from None
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -29,10 +29,10 @@ class Calibration:
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.temperature) and self.temperature > 0):
-            raise ArtifactError(f"calibration: temperature {self.temperature}; expected a positive number")
+            raise ArtifactError(f"temperature {self.temperature}; expected a positive number")
         for column, threshold in enumerate(self.thresholds):
             if not 0 <= threshold <= 1:
-                raise ArtifactError(f"calibration: threshold {threshold} in column {column}; expected 0 to 1")
+                raise ArtifactError(f"threshold {threshold} in column {column}; expected 0 to 1")
 
     def to_dict(self, label_ids: Sequence[str]) -> dict[str, Any]:
         """``{"temperature": 1.2, "thresholds": {"subsidy": 0.5, …}}``."""
@@ -48,7 +48,7 @@ class Calibration:
         thresholds = data.get("thresholds", {})
         if set(thresholds) != set(label_ids):
             odd = ", ".join(sorted(set(thresholds) ^ set(label_ids)))
-            raise ArtifactError(f"calibration: thresholds and taxonomy differ in {odd}; expected one for every label")
+            raise ArtifactError(f"thresholds and taxonomy differ in {odd}; expected one for every label")
         return cls(float(data.get("temperature", 0)), tuple(float(thresholds[i]) for i in label_ids))
 
 

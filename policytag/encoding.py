@@ -23,6 +23,9 @@ class Recipe:
         overlap: Tokens that two neighbouring windows share.
         max_chars: Normalised characters read of one text; what is beyond is cut *before* tokenising (a 10 MB
             paragraph costs 16 s otherwise) and the answer says ``truncated``.
+
+    Raises:
+        ArtifactError: If windows would not get on, or nothing would be read.
     """
 
     max_tokens: int = 512
@@ -35,6 +38,8 @@ class Recipe:
                 f"recipe: overlap {self.overlap} with max_tokens {self.max_tokens}; "
                 "expected 0 <= overlap < max_tokens - 2"
             )
+        if self.max_chars < 1:
+            raise ArtifactError(f"recipe: max_chars {self.max_chars}; expected at least 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +83,6 @@ class Encoder:
             raise ArtifactError(f"{where}: no token {token}; expected a BERT tokenizer with [CLS] [SEP] [PAD] [UNK]")
         return token_id
 
-    @property
-    def vocab_size(self) -> int:
-        return self._tokenizer.get_vocab_size()
-
     def encode(self, texts: Sequence[str]) -> list[Encoded]:
         """Normalises, cuts, tokenises and windows texts.
 
@@ -90,7 +91,25 @@ class Encoder:
         """
         cuts = [self._cut(text) for text in texts]
         encodings = self._tokenizer.encode_batch_fast([text for text, _ in cuts], add_special_tokens=False)
-        return [Encoded(self._windows(e.ids), cut) for e, (_, cut) in zip(encodings, cuts, strict=True)]
+        return [Encoded(self._slice(e.ids), cut) for e, (_, cut) in zip(encodings, cuts, strict=True)]
+
+    def windows(self, texts: Sequence[str]) -> tuple[list[list[int]], NDArray[np.int64], NDArray[np.bool_]]:
+        """The windows of texts one after the other, as a network takes them and `pool` puts their logits together.
+
+        Args:
+            texts: ``n`` texts.
+
+        Returns:
+            ``w`` windows; the text each belongs to, shape ``(w,) int64``; which texts were truncated, shape
+            ``(n,) bool``.
+        """
+        encoded = self.encode(texts)
+        owners = [owner for owner, text in enumerate(encoded) for _ in text.windows]
+        return (
+            [window for text in encoded for window in text.windows],
+            np.array(owners, dtype=np.int64),
+            np.array([text.truncated for text in encoded], dtype=np.bool_),
+        )
 
     def _cut(self, text: str) -> tuple[str, bool]:
         # Blanks inside Chinese text go in normalise, so up to four times the limit is looked at before it is applied.
@@ -98,7 +117,7 @@ class Encoder:
         limit = self.recipe.max_chars
         return plain[:limit], len(plain) > limit or len(text) > 4 * limit
 
-    def _windows(self, ids: list[int]) -> tuple[list[int], ...]:
+    def _slice(self, ids: list[int]) -> tuple[list[int], ...]:
         size = self.recipe.max_tokens - 2
         step = size - self.recipe.overlap
         starts = range(0, max(len(ids) - self.recipe.overlap, 1), step)

@@ -41,7 +41,11 @@ class Engine:
         names = {node.name for node in self._session.get_inputs()}
         if names != {"input_ids", "attention_mask"}:
             raise ArtifactError(f"{onnx_file}: inputs {sorted(names)}; expected input_ids and attention_mask")
-        self.num_labels = int(self._session.get_outputs()[0].shape[1])
+        shapes = {node.name: node.shape for node in self._session.get_outputs()}
+        shape = shapes.get("logits", [])
+        if len(shape) != 2 or not isinstance(shape[1], int):
+            raise ArtifactError(f"{onnx_file}: outputs {sorted(shapes)}; expected logits of shape (batch, labels)")
+        self.num_labels = shape[1]
         self._pad_id = pad_id
 
     def logits(self, windows: Sequence[Sequence[int]]) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """Files to paragraphs, as a stream in which everything unreadable has its place. Knows nothing of models.
 
-Reads ``.txt`` (UTF-8, UTF-16 with BOM, GB18030), folders of them, and ``.jsonl`` with ``id`` and ``text``.
+Reads ``.txt`` (UTF-8, UTF-16 with BOM, GB18030), ``.jsonl`` with ``id`` and ``text`` (and, where wanted, ``doc`` and
+``headings``), and folders of both.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from policytag.errors import InputError
 from policytag.segmentation import segment
@@ -18,9 +20,13 @@ from policytag.text import Document, Paragraph, is_blank
 
 SUFFIXES = (".txt", ".jsonl")
 MAX_FILE_BYTES = 64 * 1024 * 1024
-"""Largest ``.txt`` that is read; ``.jsonl`` is streamed and has no such limit."""
+"""Largest ``.txt`` that is read; ``.jsonl`` is streamed, and only its lines have a limit."""
+MAX_LINE_BYTES = 16 * 1024 * 1024
+"""Longest line of a ``.jsonl`` that is read."""
 MIN_READABLE_SHARE = 0.9
 """A decoding in which fewer of the characters are letters, digits, marks or blanks is taken for a wrong one."""
+SHOWN_CHARS = 60
+"""What an error quotes of a value, which may be of any length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +35,14 @@ class Rejected:
 
     Attributes:
         source: The file.
+        doc: The file's document name, see `document_names`.
         line: 1-based line in it, or None for the whole file.
         id: The row's id where it had one.
         reason: What came, what was expected and how to mend it.
     """
 
     source: str
+    doc: str
     line: int | None
     id: str | None
     reason: str
@@ -45,7 +53,7 @@ class Rejected:
 
 
 def find_files(inputs: Sequence[Path]) -> list[Path]:
-    """The files to read, each once, folders expanded recursively in name order.
+    """The files to read, each once however it is named or linked to, folders expanded recursively in name order.
 
     Raises:
         InputError: If an input does not exist or a folder holds nothing readable.
@@ -61,7 +69,10 @@ def find_files(inputs: Sequence[Path]) -> list[Path]:
             files.append(path)
         else:
             raise InputError(f"{path}: no such file or folder")
-    return list(dict.fromkeys(files))
+    unique: dict[Path, Path] = {}
+    for path in files:
+        unique.setdefault(path.resolve(), path)
+    return list(unique.values())
 
 
 def document_names(files: Sequence[Path]) -> list[str]:
@@ -85,32 +96,32 @@ def read_paragraphs(files: Sequence[Path]) -> Iterator[Paragraph | Rejected]:
     """
     seen: dict[str, str] = {}
     for path, name in zip(files, document_names(files), strict=True):
-        for place, item in _read(path, name):
+        for line, item in _read(path, name):
             if isinstance(item, Paragraph):
-                first = seen.setdefault(item.id, place)
-                if first is not place:
-                    line = int(place.rpartition(":")[2]) if path.suffix.lower() == ".jsonl" else None
-                    item = Rejected(str(path), line, item.id, f"duplicate id '{item.id}', first at {first}; rename one")
+                if item.id in seen:
+                    reason = f"duplicate id '{_shown(item.id)}', first at {seen[item.id]}; rename one"
+                    item = Rejected(str(path), name, line, item.id, reason)
+                else:
+                    seen[item.id] = str(path) if line is None else f"{path}:{line}"
             yield item
 
 
-def _read(path: Path, name: str) -> Iterator[tuple[str, Paragraph | Rejected]]:
+def _read(path: Path, name: str) -> Iterator[tuple[int | None, Paragraph | Rejected]]:
+    """What a file holds, each with its line where lines are rows."""
     suffix = path.suffix.lower()
     try:
         if suffix == ".jsonl":
             yield from _read_jsonl(path, name)
         elif suffix == ".txt":
             for paragraph in read_text_file(path, name).paragraphs:
-                yield f"{path}", paragraph
+                yield None, paragraph
         else:
             raise InputError(f"{path}: file type '{suffix}' is not read; expected {' or '.join(SUFFIXES)}")
     except InputError as error:
-        yield str(path), Rejected(str(path), None, None, str(error).removeprefix(f"{path}: "))
+        yield None, Rejected(str(path), name, None, None, str(error).removeprefix(f"{path}: "))
     except OSError as error:
-        yield (
-            str(path),
-            Rejected(str(path), None, None, f"cannot be read ({error.strerror}); check path and permissions"),
-        )
+        reason = f"cannot be read ({error.strerror}); check path and permissions"
+        yield None, Rejected(str(path), name, None, None, reason)
 
 
 def read_text_file(path: Path, name: str | None = None) -> Document:
@@ -161,20 +172,28 @@ def _odd(char: str) -> bool:
     return unicodedata.category(char) in {"Cc", "Co", "Cn", "Cs"} or "\uac00" <= char <= "\ud7ff"
 
 
-def _read_jsonl(path: Path, name: str) -> Iterator[tuple[str, Paragraph | Rejected]]:
-    index = 0
+def _read_jsonl(path: Path, name: str) -> Iterator[tuple[int, Paragraph | Rejected]]:
+    index = rejected = 0
     with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
+        for number, raw in enumerate(_lines(file), start=1):
             if not raw.strip():
                 continue
-            place = f"{path}:{number}"
             try:
-                yield place, _paragraph(raw.rstrip(b"\r\n"), name, index)
+                yield number, _paragraph(raw.rstrip(b"\r\n"), name, index)
                 index += 1
             except _RowError as error:
-                yield place, Rejected(str(path), number, error.row_id, str(error))
-    if index == 0:
-        raise InputError(f"{path}: no row that can be tagged; expected one JSON object with 'id' and 'text' a line")
+                yield number, Rejected(str(path), name, number, error.row_id, str(error))
+                rejected += 1
+    if not index + rejected:
+        raise InputError(f"{path}: empty file; expected one JSON object with 'id' and 'text' a line")
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file; of one over `MAX_LINE_BYTES` a piece that is too long by a byte, the rest is passed over."""
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        yield line
+        while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
+            line = file.readline(MAX_LINE_BYTES + 1)
 
 
 class _RowError(Exception):
@@ -184,25 +203,49 @@ class _RowError(Exception):
 
 
 def _paragraph(raw: bytes, name: str, index: int) -> Paragraph:
-    try:
-        row = json.loads(raw.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise _RowError(f"not UTF-8 (byte {error.start}); save the file as UTF-8") from None
-    except (json.JSONDecodeError, RecursionError) as error:
-        where = f"column {error.colno}: {error.msg}" if isinstance(error, json.JSONDecodeError) else "nested too deep"
-        raise _RowError(f"not JSON ({where}); expected one object a line") from None
-    if not isinstance(row, dict):
-        raise _RowError(f"a JSON {type(row).__name__}; expected an object with 'id' and 'text'")
-    row_id, text = row.get("id"), row.get("text")
-    if isinstance(row_id, int) and not isinstance(row_id, bool):
-        row_id = str(row_id)
-    if not isinstance(row_id, str) or not row_id:
-        raise _RowError(f"'id' is {json.dumps(row_id)}; expected a non-empty string or a whole number")
+    row = _object(raw)
+    row_id, text = _name(row.get("id")), row.get("text")
+    if row_id is None:
+        raise _RowError(f"'id' is {_shown(row.get('id'))}; expected a non-empty string or a whole number")
     if not isinstance(text, str):
         raise _RowError(f"'text' is {type(text).__name__ if 'text' in row else 'missing'}; expected a string", row_id)
     if is_blank(text):
         raise _RowError("'text' is blank; expected at least one readable character", row_id)
+    doc = _name(row.get("doc", name))
+    if doc is None:
+        raise _RowError(f"'doc' is {_shown(row['doc'])}; leave it out or mend it", row_id)
     headings = row.get("headings", [])
     if not isinstance(headings, list) or not all(isinstance(heading, str) for heading in headings):
         raise _RowError("'headings' is not a list of strings; leave it out or mend it", row_id)
-    return Paragraph(row_id, str(row.get("doc", name)), index, text, tuple(headings))
+    return Paragraph(row_id, doc, index, text, tuple(headings))
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    if len(raw) > MAX_LINE_BYTES:
+        raise _RowError(f"over {MAX_LINE_BYTES} bytes; expected one paragraph a line")
+    try:
+        row = json.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise _RowError(f"not UTF-8 (byte {error.start}); save the file as UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise _RowError(f"not JSON (column {error.colno}: {error.msg}); expected one object a line") from None
+    except RecursionError:
+        raise _RowError("not JSON (nested too deep); expected one object a line") from None
+    except ValueError:  # Python turns no more than 4,300 digits into a number
+        raise _RowError("not JSON (a number of too many digits); expected one object a line") from None
+    if not isinstance(row, dict):
+        raise _RowError(f"a JSON {type(row).__name__}; expected an object with 'id' and 'text'")
+    return row
+
+
+def _name(value: Any) -> str | None:
+    """A non-empty string, or a whole number as one; None if it is neither."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None
+
+
+def _shown(value: Any) -> str:
+    """``null``, ``[1, 2]``; a string without its quotes; cut where it is long."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= SHOWN_CHARS else f"{text[:SHOWN_CHARS]}…"

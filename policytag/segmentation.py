@@ -58,10 +58,14 @@ MIN_WRAPPED_CHARS = 25
 @dataclass(slots=True)
 class _Block:
     lines: list[int]
-    text: str
+    pieces: list[str]  # joined once: a text that grows line by line is copied as often
     kind: Kind
-    level: int = 0
-    last_line: str = ""  # normalised
+    level: int
+    last_line: str  # normalised
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
 
 
 def segment(text: str, doc_id: str, source: str = "") -> Document:
@@ -87,13 +91,13 @@ def segment(text: str, doc_id: str, source: str = "") -> Document:
             while path and path[-1][0] >= block.level:
                 path.pop()
         headings = tuple(heading for _, heading in path) if block.kind != "furniture" else ()
-        index = len(paragraphs)
+        index, joined = len(paragraphs), block.text
         paragraphs.append(
-            Paragraph(f"{doc_id}#{index}", doc_id, index, block.text, headings, block.kind, tuple(block.lines))
+            Paragraph(f"{doc_id}#{index}", doc_id, index, joined, headings, block.kind, tuple(block.lines))
         )
         if block.kind == "heading":
-            path.append((block.level, block.text))
-            title = title or (block.text if block.level == 0 else "")
+            path.append((block.level, joined))
+            title = title or (joined if block.level == 0 else "")
     return Document(doc_id, title or doc_id, tuple(paragraphs), source or doc_id)
 
 
@@ -107,13 +111,13 @@ def _blocks(text: str) -> Iterator[_Block]:
         plain = normalise(line)
         kind, level = _classify(plain)
         if pending and kind == "body" and _continues(pending, plain):
-            pending.text += _glue(pending.text, line) + line
+            pending.pieces.append(_glue(pending.pieces[-1], line) + line)
             pending.lines.append(number)
             pending.last_line = plain
             continue
         if pending:
             yield pending
-        pending = _Block([number], line, kind, level, plain)
+        pending = _Block([number], [line], kind, level, plain)
     if pending:
         yield pending
 

@@ -111,10 +111,8 @@ class Tagger:
         Returns:
             Logits, shape ``(n, L) float32``, and which texts were truncated, shape ``(n,) bool``.
         """
-        encoded = self.encoder.encode(texts)
-        owners = np.repeat(np.arange(len(texts)), [len(e.windows) for e in encoded])
-        rows = self.engine.logits([window for e in encoded for window in e.windows])
-        return pool(rows, owners, len(texts)), np.array([e.truncated for e in encoded], dtype=np.bool_)
+        windows, owners, truncated = self.encoder.windows(texts)
+        return pool(self.engine.logits(windows), owners, len(texts)), truncated
 
     def tag(self, paragraphs: Sequence[Paragraph]) -> list[Prediction]:
         """Tags paragraphs, in order. Furniture is not special here: leave it out before.

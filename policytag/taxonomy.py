@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -50,39 +50,39 @@ class Taxonomy:
 
     def __post_init__(self) -> None:
         if not self.labels:
-            raise TaxonomyError("taxonomy: no labels; expected at least one under 'labels'")
+            raise TaxonomyError("no labels; expected at least one under 'labels'")
         seen: set[str] = set()
         for label in self.labels:
             if label.facet not in FACETS:
                 raise TaxonomyError(
-                    f"taxonomy: label '{label.id}' has facet '{label.facet}'; expected one of {', '.join(FACETS)}"
+                    f"label '{label.id}' has facet '{label.facet}'; expected one of {', '.join(FACETS)}"
                 )
             if label.id in seen:
-                raise TaxonomyError(f"taxonomy: label id '{label.id}' occurs twice; ids are unique across facets")
+                raise TaxonomyError(f"label id '{label.id}' occurs twice; ids are unique across facets")
             seen.add(label.id)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], where: str = "taxonomy") -> Taxonomy:
+    def from_dict(cls, data: Mapping[str, Any]) -> Taxonomy:
         """Builds a taxonomy from the mapping that `to_dict` and ``taxonomy.yaml`` share.
 
         Raises:
-            TaxonomyError: Naming ``where`` and the key that is missing or unknown.
+            TaxonomyError: Naming the key that is missing or unknown, or the label that contradicts another.
         """
         try:
             labels = tuple(Label(**entry) for entry in data["labels"])
             return cls(version=str(data["version"]), labels=labels)
         except KeyError as error:
-            raise TaxonomyError(f"{where}: key {error} is missing; expected 'version' and 'labels'") from None
+            raise TaxonomyError(f"key {error} is missing; expected 'version' and 'labels'") from None
         except TypeError as error:
             keys = ", ".join(Label.__dataclass_fields__)
-            raise TaxonomyError(f"{where}: bad label entry ({error}); expected the keys {keys}") from None
+            raise TaxonomyError(f"bad label entry ({error}); expected the keys {keys}") from None
 
     @classmethod
     def from_yaml(cls, path: Path) -> Taxonomy:
-        """Reads ``labels/taxonomy.yaml``, or the JSON copy in an artifact (JSON is YAML).
+        """Reads ``labels/taxonomy.yaml``.
 
         Raises:
-            TaxonomyError: If the file is missing or does not hold a taxonomy.
+            TaxonomyError: Naming the file, if it is missing or does not hold a taxonomy.
         """
         try:
             data = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -92,7 +92,10 @@ class Taxonomy:
             raise TaxonomyError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from None
         if not isinstance(data, Mapping):
             raise TaxonomyError(f"{path}: holds {type(data).__name__}; expected a mapping with 'version' and 'labels'")
-        return cls.from_dict(data, where=str(path))
+        try:
+            return cls.from_dict(data)
+        except TaxonomyError as error:
+            raise TaxonomyError(f"{path}: {error}") from None
 
     def to_dict(self) -> dict[str, Any]:
         """The plain mapping that `from_dict` reads back."""
@@ -134,13 +137,6 @@ class Taxonomy:
     def facet_columns(self, facet: str) -> tuple[int, ...]:
         """The columns of a facet, ascending."""
         return tuple(column for column, label in enumerate(self.labels) if label.facet == facet)
-
-    def multi_hot(self, label_ids: Iterable[str]) -> list[int]:
-        """``{"talent"}`` -> ``[0, 1, 0, …]``, one entry a column."""
-        row = [0] * len(self)
-        for label_id in label_ids:
-            row[self.column(label_id)] = 1
-        return row
 
 
 def _plain(value: Any) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from policytag.readers import Rejected
@@ -23,7 +25,6 @@ STDOUT = "-"
 def tag_rows(
     tagger: Tagger,
     items: Iterable[Paragraph | Rejected],
-    doc_names: Mapping[str, str],
     *,
     text: bool = True,
     scores: bool = False,
@@ -32,7 +33,6 @@ def tag_rows(
 
     Args:
         items: What `policytag.readers.read_paragraphs` yields.
-        doc_names: Source -> document name, for rejected items.
         text: Whether rows carry the paragraph's text.
         scores: Whether rows carry every label's probability.
     """
@@ -42,7 +42,7 @@ def tag_rows(
         predictions = iter(tagger.tag(wanted))
         for item in chunk:
             if isinstance(item, Rejected):
-                yield rejected_row(item, doc_names.get(item.source, item.source))
+                yield rejected_row(item)
             elif item.kind == "furniture":
                 yield furniture_row(item, tagger.version, text=text)
             else:
@@ -59,31 +59,32 @@ def open_output(target: str) -> Iterator[Callable[[bytes], object]]:
     Raises:
         OSError: If the target cannot be written; its ``filename`` is the target.
     """
-    if target == STDOUT:
-        yield sys.stdout.buffer.write
-        sys.stdout.buffer.flush()
-        return
     path = Path(target).resolve()
+    partial = path.parent / f".{path.name}.{os.getpid()}.part"
     try:
-        with _direct(path) if path.exists() and not path.is_file() else _atomic(path) as write:
-            yield write
+        if target == STDOUT:
+            yield sys.stdout.buffer.write
+            sys.stdout.buffer.flush()
+        elif path.exists() and not path.is_file():
+            with path.open("wb") as file:
+                yield file.write
+        else:
+            with _atomic(path, partial) as write:
+                yield write
     except OSError as error:
-        if error.filename is None or Path(error.filename).parent == path.parent:
+        if error.filename in (None, str(path), str(partial)):
             raise OSError(error.errno, error.strerror, target) from None
         raise
 
 
 @contextlib.contextmanager
-def _direct(path: Path) -> Iterator[Callable[[bytes], object]]:
-    with path.open("wb") as file:
-        yield file.write
-
-
-@contextlib.contextmanager
-def _atomic(path: Path) -> Iterator[Callable[[bytes], object]]:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+def _atomic(path: Path, partial: Path) -> Iterator[Callable[[bytes], object]]:
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     try:
         with partial.open("wb") as file:
+            if path.exists():
+                shutil.copymode(path, partial)
             yield file.write
             file.flush()
             os.fsync(file.fileno())

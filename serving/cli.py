@@ -7,6 +7,7 @@ standard error.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import os
 import shutil
@@ -21,8 +22,9 @@ from tqdm import tqdm
 from policytag import __version__
 from policytag.artifact import DEFAULT_MODEL
 from policytag.errors import PolicytagError
-from policytag.readers import document_names, find_files, read_paragraphs
+from policytag.readers import Rejected, find_files, read_paragraphs
 from policytag.tagger import Tagger
+from policytag.text import Paragraph
 from serving import rows as row_io
 from serving.batch import STDOUT, open_output, tag_rows
 from serving.launch import serve
@@ -122,48 +124,49 @@ def _port(text: str) -> int:
 
 
 def _tag(arguments: argparse.Namespace) -> int:
-    if arguments.summary and arguments.output == STDOUT:
-        raise UsageError("--summary prints to stdout, where -o - puts the rows; write the rows to a file")
     files = find_files(arguments.inputs)
-    _guard_inputs(files, [arguments.output, arguments.html])
+    _check_outputs(arguments, files)
     tagger = Tagger.load(arguments.model)
     summary = RunSummary()
     report = Report(tagger.taxonomy, summary) if arguments.html else None
-    names = {str(path): name for path, name in zip(files, document_names(files), strict=True)}
     started = time.monotonic()
-    stream = tag_rows(tagger, read_paragraphs(files), names, text=not arguments.no_text, scores=arguments.scores)
-    with open_output(arguments.output) as write:
-        for row in _progress(stream, {name: source for source, name in names.items()}):
-            summary.add(row)
-            if report:
-                report.add(row)
-            write(row_io.dump(row))
-    if report:
-        with open_output(arguments.html) as write:
+    items = _told(read_paragraphs(files))
+    stream = tag_rows(tagger, items, text=not arguments.no_text, scores=arguments.scores)
+    # The report is opened first: a run of hours should not end at a folder that is not there.
+    with open_output(arguments.html) if arguments.html else contextlib.nullcontext() as write_report:
+        with open_output(arguments.output) as write:
+            for row in tqdm(stream, unit=" paragraphs", disable=None, file=sys.stderr):
+                summary.add(row)
+                if report:
+                    report.add(row)
+                write(row_io.dump(row))
+        if report and write_report:
             for piece in report.render():
-                write(piece.encode("utf-8", "replace"))
+                write_report(piece.encode("utf-8", "replace"))
     if arguments.summary:
         _print(summary_lines(summary))
     _say_done(summary, time.monotonic() - started, arguments.output)
     return REJECTED if summary.total.rejected else DONE
 
 
-def _guard_inputs(files: Sequence[Path], outputs: Iterable[str | None]) -> None:
-    read = {path.resolve() for path in files}
+def _check_outputs(arguments: argparse.Namespace, files: Sequence[Path]) -> None:
+    outputs = [output for output in (arguments.output, arguments.html) if output]
+    if arguments.summary and STDOUT in outputs:
+        raise UsageError("--summary prints to stdout, where - puts other things; write those to a file")
+    taken = {path.resolve(): "input and output" for path in files}
     for output in outputs:
-        if output not in (None, STDOUT) and Path(output).resolve() in read:
-            raise UsageError(f"{output}: is both input and output; write to another file")
+        path = Path(output).resolve()
+        if path in taken:
+            raise UsageError(f"{output}: is both {taken[path]}; write to another file")
+        taken[path] = "the rows and the report"
 
 
-def _progress(stream: Iterable[Row], sources: dict[str, str]) -> Iterator[Row]:
-    """Passes rows on, counting them on a terminal's standard error, where each rejected one is told in a line."""
-    with tqdm(stream, unit=" paragraphs", disable=None, file=sys.stderr) as bar:
-        for row in bar:
-            if row["status"] == "rejected":
-                where = sources.get(row["doc"], row["doc"])
-                line = f":{row['line']}" if "line" in row else ""
-                bar.write(f"{where}{line}: {row['error']}", file=sys.stderr)
-            yield row
+def _told(items: Iterable[Paragraph | Rejected]) -> Iterator[Paragraph | Rejected]:
+    """Passes items on; says in a line on standard error, beside the progress bar, what was rejected."""
+    for item in items:
+        if isinstance(item, Rejected):
+            tqdm.write(str(item), file=sys.stderr)
+        yield item
 
 
 def _say_done(summary: RunSummary, seconds: float, output: str) -> None:

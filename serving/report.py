@@ -36,14 +36,12 @@ class Shown:
 
     Attributes:
         path: Its heading path where it differs from that of the paragraph before, else empty.
-        is_heading: Whether other paragraphs stand under it.
         cut: Whether only the beginning of the text is shown.
     """
 
     row: Row
     text: str
     path: tuple[str, ...]
-    is_heading: bool
     cut: bool
 
 
@@ -126,11 +124,9 @@ class Report:
 
 
 def _shown(rows: list[Row]) -> Iterator[Shown]:
-    above = {heading for row in rows for heading in row["headings"]}
     path: tuple[str, ...] = ()
     for row in rows:
         text = row.get("text", "")
-        is_heading = text in above
-        mine = tuple(row["headings"]) if not is_heading and row["status"] == "ok" else path
-        yield Shown(row, text[:MAX_CHARS], mine if mine != path else (), is_heading, len(text) > MAX_CHARS)
+        mine = tuple(row["headings"]) if row["kind"] == "body" else path
+        yield Shown(row, text[:MAX_CHARS], mine if mine != path else (), len(text) > MAX_CHARS)
         path = mine

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeGuard
 
 from policytag.errors import InputError
 from policytag.readers import Rejected
@@ -22,6 +22,10 @@ Row = dict[str, Any]
 
 FACET_KEYS = dict(zip(FACETS, ("instruments", "industries"), strict=True))
 """Facet -> the key its tags stand under."""
+
+_PARAGRAPH_KEYS = frozenset({"id", "index", "headings", *FACET_KEYS.values(), "truncated", "model"})
+_NEEDED = {"ok": _PARAGRAPH_KEYS, "furniture": _PARAGRAPH_KEYS, "rejected": frozenset({"error"})}
+"""Status -> the keys that a row is read by, beside ``doc``."""
 
 
 class Tag(TypedDict):
@@ -63,10 +67,10 @@ def furniture_row(paragraph: Paragraph, model_version: str, *, text: bool = True
     return row | {"truncated": False, "model": model_version}
 
 
-def rejected_row(rejected: Rejected, doc: str) -> Row:
+def rejected_row(rejected: Rejected) -> Row:
     """``{"doc": "a.jsonl", "line": 3, "status": "rejected", "error": "not JSON …"}``; ``id`` and ``line`` if known."""
     row: Row = {} if rejected.id is None else {"id": rejected.id}
-    row["doc"] = doc
+    row["doc"] = rejected.doc
     if rejected.line is not None:
         row["line"] = rejected.line
     return row | {"status": "rejected", "error": rejected.reason}
@@ -77,6 +81,7 @@ def _head(paragraph: Paragraph, status: str, text: bool) -> Row:
         "id": paragraph.id,
         "doc": paragraph.doc_id,
         "index": paragraph.index,
+        "kind": paragraph.kind,
         "headings": list(paragraph.headings),
         "text": paragraph.text,
         "status": status,
@@ -103,8 +108,14 @@ def load(lines: Iterable[bytes], where: Path) -> Iterator[Row]:
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             row = None
-        if not isinstance(row, dict) or row.get("status") not in {"ok", "furniture", "rejected"} or "doc" not in row:
+        if not _is_row(row):
             raise InputError(f"{where}:{number}: not a row; expected a file written by 'policytag tag -o'")
         yield row
+
+
+def _is_row(row: object) -> TypeGuard[Row]:
+    if not isinstance(row, dict) or not isinstance(row.get("doc"), str) or not isinstance(row.get("status"), str):
+        return False
+    return row["status"] in _NEEDED and _NEEDED[row["status"]] <= row.keys()

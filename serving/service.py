@@ -34,12 +34,19 @@ from serving.schemas import ErrorBody, ModelOut, ParagraphIn, Paragraphs, Result
 logger = logging.getLogger(__name__)
 
 _BLANK = ErrorBody(code="blank_text", message="text is blank; expected at least one readable character")
-# BentoML's own page at / loads a tracker from outside; this one shows the same document without it.
+# BentoML's own page at / loads a tracker from outside and advertises itself; this one shows the routes and no more.
 _DOCS = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>policytag API</title>
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'self' 'unsafe-inline'; img-src 'self' data:">
 <link rel="stylesheet" href="static_content/swagger-ui.css"></head>
 <body><div id="swagger-ui"></div><script src="static_content/swagger-ui-bundle.js"></script>
-<script>SwaggerUIBundle({url: "docs.json", dom_id: "#swagger-ui"});</script></body></html>
+<script>
+fetch("docs.json").then((answer) => answer.json()).then((spec) => {
+  spec.info = {title: spec.info.title, version: spec.info.version};
+  SwaggerUIBundle({spec, dom_id: "#swagger-ui"});
+});
+</script></body></html>
 """
 
 

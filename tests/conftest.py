@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
+import hypothesis
 import numpy as np
 import onnx
 import pytest
@@ -24,6 +25,10 @@ from tokenizers.pre_tokenizers import Split
 
 from policytag import artifact
 from policytag.encoding import Recipe
+
+# A busy machine is slow, not wrong.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 LABELS = {
     "subsidy": ("instrument", "资金补贴", "补"),

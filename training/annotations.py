@@ -6,11 +6,9 @@ ignored. Instead of the two lists a row may carry ``"targets": {label_id: probab
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +16,8 @@ from numpy.typing import NDArray
 from policytag.errors import InputError, TaxonomyError
 from policytag.taxonomy import Taxonomy
 from policytag.text import is_blank
+from training import jsonl
+from training.jsonl import Row, shown
 
 LISTS = {"instruments": "instrument", "industries": "industry"}
 """Key of a row -> the facet whose labels it lists."""
@@ -52,17 +52,16 @@ def read(files: Sequence[Path], taxonomy: Taxonomy) -> list[Annotation]:
     rows: list[Annotation] = []
     problems: list[str] = []
     seen: dict[str, str] = {}
-    for file in files:
-        for where, line in _lines(file, problems):
-            found, row = _parse(line, taxonomy)
-            problems += [f"{where}: {problem}" for problem in found]
-            if row is None:
-                continue
-            if row.id in seen:
-                problems.append(f"{where}: id '{row.id}' occurs at {seen[row.id]} too; expected unique ids, remove one")
-                continue
-            seen[row.id] = where
-            rows.append(row)
+    for where, line in _lines(files, problems):
+        found, row = _parse(line, taxonomy)
+        problems += [f"{where}: {problem}" for problem in found]
+        if row is None:
+            continue
+        if row.id in seen:
+            problems.append(f"{where}: id '{row.id}' occurs at {seen[row.id]} too; expected unique ids, remove one")
+            continue
+        seen[row.id] = where
+        rows.append(row)
     if problems:
         raise InputError(_listing(problems))
     if not rows:
@@ -76,47 +75,39 @@ def _listing(problems: Sequence[str]) -> str:
     return "\n".join([*problems[:MAX_LISTED], *more])
 
 
-def _lines(file: Path, problems: list[str]) -> Iterator[tuple[str, str]]:
-    try:
-        content = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        problems.append(f"{file}: byte {error.start} is not UTF-8; expected UTF-8, convert the file")
-        return
-    except OSError as error:
-        problems.append(f"{file}: cannot be read ({error.strerror}); expected a JSONL file of annotations")
-        return
-    for number, line in enumerate(content.split("\n"), start=1):
-        if line.strip():
-            yield f"{file}:{number}", line
+def _lines(files: Sequence[Path], problems: list[str]) -> Iterator[tuple[str, str]]:
+    for file in files:
+        try:
+            yield from jsonl.lines(file)
+        except InputError as error:
+            problems.append(str(error))
 
 
 def _parse(line: str, taxonomy: Taxonomy) -> tuple[list[str], Annotation | None]:
     """The problems of one line, or else its row."""
     try:
-        data = json.loads(line)
-    except json.JSONDecodeError as error:
-        return [f"not JSON ({error.msg} at column {error.colno}); expected one object a line"], None
-    if not isinstance(data, dict):
-        return [f"holds {_kind(data)}; expected an object with id, doc, text, instruments, industries"], None
+        data = jsonl.parse(line)
+    except InputError as error:
+        return [str(error)], None
     problems = [
-        f"key '{key}' is {_kind(data.get(key))}; expected a text that is not blank"
+        f"key '{key}' is {_given(data, key)}; expected a text that is not blank"
         for key in ("id", "doc", "text")
         if not isinstance(data.get(key), str) or is_blank(data[key])
     ]
-    found, targets = _soft(data["targets"], taxonomy) if "targets" in data else _hard(data, taxonomy)
+    found, targets = _soft(data, taxonomy) if "targets" in data else _hard(data, taxonomy)
     problems += found
     if problems:
         return problems, None
     return [], Annotation(data["id"], data["doc"], data["text"], tuple(targets))
 
 
-def _hard(data: Mapping[str, Any], taxonomy: Taxonomy) -> tuple[list[str], list[float]]:
+def _hard(data: Row, taxonomy: Taxonomy) -> tuple[list[str], list[float]]:
     problems: list[str] = []
     targets = [0.0] * len(taxonomy)
     for key, facet in LISTS.items():
         labels = data.get(key)
         if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-            problems.append(f"key '{key}' is {_kind(labels)}; expected a list of label ids, [] where none applies")
+            problems.append(f"key '{key}' is {_given(data, key)}; expected a list of label ids, [] where none applies")
             continue
         for label in labels:
             problem = _label_problem(label, facet, taxonomy)
@@ -138,24 +129,31 @@ def _label_problem(label: str, facet: str, taxonomy: Taxonomy) -> str | None:
     return None
 
 
-def _soft(given: Any, taxonomy: Taxonomy) -> tuple[list[str], list[float]]:
+def _soft(data: Row, taxonomy: Taxonomy) -> tuple[list[str], list[float]]:
+    given = data["targets"]
     if not isinstance(given, dict):
-        return [f"key 'targets' is {_kind(given)}; expected an object of label ids and probabilities"], []
+        return [f"key 'targets' is {shown(given)}; expected an object of label ids and probabilities"], []
     problems: list[str] = []
     targets = [0.0] * len(taxonomy)
     for label, value in given.items():
-        if label not in taxonomy:
-            problems += [problem for problem in [_label_problem(label, "", taxonomy)] if problem]
-        elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            problems.append(f"target of '{label}' is {value!r}; expected a probability, 0 to 1")
+        try:
+            column = taxonomy.column(label)
+        except TaxonomyError as error:
+            problems.append(str(error))
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            problems.append(f"target of '{label}' is {shown(value)}; expected a probability, 0 to 1")
         else:
-            targets[taxonomy.column(label)] = float(value)
+            targets[column] = float(value)
     return problems, targets
 
 
-def _kind(value: Any) -> str:
-    names = {str: "a blank text", list: "a list with other things than texts", dict: "an object", bool: "true or false"}
-    return "missing" if value is None else names.get(type(value), f"{value!r}")
+def _given(data: Row, key: str) -> str:
+    """What a row has under a key, as an error message says it."""
+    if key not in data:
+        return "missing"
+    value = data[key]
+    return "a blank text" if isinstance(value, str) and is_blank(value) else shown(value)
 
 
 def target_matrix(rows: Sequence[Annotation]) -> NDArray[np.float32]:
@@ -177,9 +175,12 @@ def without(rows: Sequence[Annotation], docs: Sequence[str]) -> list[Annotation]
     """The rows that are in none of some documents.
 
     Raises:
-        InputError: If a document is in no row, so that a misspelt name does not pass for an exclusion.
+        InputError: If a document is in no row, so that a misspelt name does not pass for an exclusion; if none is left.
     """
     unknown = sorted(set(docs) - set(documents(rows)))
     if unknown:
         raise InputError(f"--exclude-doc: no annotation has doc '{unknown[0]}'; expected one of the documents' names")
-    return [row for row in rows if row.doc not in set(docs)]
+    left = [row for row in rows if row.doc not in set(docs)]
+    if not left:
+        raise InputError("--exclude-doc: names all documents; expected at least one to learn from")
+    return left

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from policytag.errors import InputError
+from training import jsonl
+from training.annotations import LISTS
+from training.jsonl import Row
 from training.pretraining.text import read_paragraphs, text_files
 
 log = logging.getLogger(__name__)
 
 KEY = "text_sha256"
-Row = dict[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,75 +39,65 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     labels = read_apart(args.labels_apart)
-    found = 0
-    with args.out.open("w", encoding="utf-8") as out:
-        for row, attached in attach(labels, args.text):
-            found += attached
-            out.write(json.dumps(row, ensure_ascii=False) + "\n")
-    log.info("%d of %d labelled texts found", found, len(labels))
+    rows, found = attach(labels, args.text)
     if not found:
         raise InputError(
             f"{args.text[0]}: none of the {len(labels)} labelled texts is in it; expected the text they fit"
         )
+    log.info("%d of %d labelled texts found", found, len(labels))
+    jsonl.write(args.out, rows)
     return 0
 
 
 def digest(text: str) -> str:
     """What stands for a paragraph: SHA-256 of its stripped UTF-8."""
-    return hashlib.sha256(text.strip().encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(text.strip().encode()).hexdigest()
 
 
 def read_apart(files: Sequence[Path]) -> dict[str, Row]:
     """Digest -> the row's other keys; of two rows for one text the later wins.
 
     Raises:
-        InputError: Naming the file and line of a row that is not JSON or lacks ``text_sha256``.
+        InputError: Naming the file and line of a row that is not JSON or lacks ``text_sha256`` or a list of labels.
     """
     labels: dict[str, Row] = {}
     for file in files:
-        for number, row in _rows(file):
-            key = row.pop(KEY, None)
-            if not isinstance(key, str):
-                raise InputError(f"{file}:{number}: no '{KEY}'; expected the SHA-256 of the paragraph's text")
-            labels[key] = row
+        for place, row in jsonl.read(file):
+            missing = [key for key in (KEY, *LISTS) if key not in row]
+            if missing:
+                raise InputError(f"{place}: no '{missing[0]}'; expected {', '.join([KEY, *LISTS])}")
+            labels[str(row.pop(KEY))] = row
     return labels
 
 
-def attach(labels: Mapping[str, Row], texts: Sequence[Path]) -> Iterator[tuple[Row, bool]]:
-    """Annotation rows, and whether their labels came from ``labels``; each labelled text once.
+def attach(labels: Mapping[str, Row], texts: Sequence[Path]) -> tuple[list[Row], int]:
+    """Annotation rows, and how many of the labelled texts were found.
 
-    A row of a ``.jsonl`` file keeps its ``id``, ``doc`` and other keys.
+    Of text files each labelled text becomes a row, once. Of ``.jsonl`` files every row stays, with its ``id``, ``doc``
+    and other keys; its labels are the new ones where there are any.
     """
-    left = dict(labels)
+    rows: list[Row] = []
+    found: set[str] = set()
     for path in texts:
         if path.suffix == ".jsonl":
-            for number, row in _rows(path):
-                if not isinstance(row.get("text"), str):
-                    raise InputError(f"{path}:{number}: no 'text'; expected annotated rows")
-                newer = left.pop(digest(row["text"]), None)
-                yield ({**row, **_label_sets(newer)} if newer else row), newer is not None
+            rows += _relabelled(path, labels, found)
             continue
         for _, paragraph in read_paragraphs(text_files([path])):
-            row = left.pop(digest(paragraph), None)
-            if row is not None:
-                yield {**row, "text": paragraph}, True
+            key = digest(paragraph)
+            if key in labels and key not in found:
+                found.add(key)
+                rows.append({**labels[key], "text": paragraph})
+    return rows, len(found)
 
 
-def _label_sets(row: Row) -> Row:
-    return {key: row[key] for key in ("instruments", "industries")}
-
-
-def _rows(path: Path) -> Iterator[tuple[int, Row]]:
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a JSONL file") from None
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise InputError(f"{path}:{number}: not JSON ({error}); expected one object a line") from None
-            if not isinstance(row, dict):
-                raise InputError(f"{path}:{number}: not an object; expected one object a line")
-            yield number, row
+def _relabelled(path: Path, labels: Mapping[str, Row], found: set[str]) -> Iterator[Row]:
+    """The rows of a ``.jsonl`` file; adds the digests that ``labels`` has to ``found``."""
+    for place, row in jsonl.read(path):
+        if not isinstance(row.get("text"), str):
+            raise InputError(f"{place}: no 'text'; expected annotated rows")
+        key = digest(row["text"])
+        if key in labels:
+            found.add(key)
+            row.pop("targets", None)  # soft labels would go before the lists
+            row.update((name, labels[key][name]) for name in LISTS)
+        yield row

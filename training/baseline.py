@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
+from policytag.errors import InputError
 from policytag.text import normalise
 from training.config import Config
 
@@ -28,6 +29,9 @@ def scores(train: Sequence[str], gold: NDArray[np.bool_], texts: Sequence[str], 
 
     Returns:
         Signed distances to the separating planes, shape ``(m, L) float64``.
+
+    Raises:
+        InputError: If no n-gram occurs in enough of the training texts.
     """
     vectorizer = TfidfVectorizer(
         preprocessor=_plain,
@@ -36,7 +40,10 @@ def scores(train: Sequence[str], gold: NDArray[np.bool_], texts: Sequence[str], 
         min_df=config.baseline_min_df,
         sublinear_tf=True,
     )
-    features = vectorizer.fit_transform(train)
+    try:
+        features = vectorizer.fit_transform(train)
+    except ValueError as error:
+        raise InputError(f"baseline: {error} (min_df is baseline_min_df; or give --skip-baseline)") from None
     questions = vectorizer.transform(texts)
     log.info("baseline: %d paragraphs, %d character n-grams", len(train), len(vectorizer.vocabulary_))
     out = np.empty((len(texts), gold.shape[1]))

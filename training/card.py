@@ -108,7 +108,8 @@ def _recipe(report: Mapping[str, Any], config: Config) -> str:
     return (
         f"## Training\n\nEncoder: {report['encoder']}. {config.epochs:g} epochs in batches of {config.batch_size}, "
         f"AdamW with peak learning rate {config.learning_rate:g}, {config.warmup_share:.0%} warm-up and linear decay, "
-        f"weight decay {config.weight_decay:g}, dropout {config.dropout:g}, seed {config.seed}; binary cross-entropy "
+        f"weight decay {config.weight_decay:g}, dropout {config.dropout:g}, {config.keep_start:.0%} of the "
+        f"starting weights kept, seed {config.seed}; binary cross-entropy "
         f"with positives weighted sqrt(negatives / positives) between {config.positive_weight_min:g} and "
         f"{config.positive_weight_max:g}. All settings: `training.toml`.\n"
     )
@@ -125,14 +126,18 @@ def _figures(report: Mapping[str, Any]) -> str:
         ]
         for name, f in report["model"]["groups"].items()
     ]
+    about = ""
     if "baseline" in report:
+        about = (
+            " The baseline is TF-IDF over character n-grams with a linear SVM for each label, trained on the same "
+            "paragraphs."
+        )
         head += ["baseline macro-F1", "difference (95 % interval)"]
         for row, (name, figures) in zip(rows, report["baseline"]["groups"].items(), strict=True):
             row += [f"{figures['macro_f1']:.3f}", with_interval(report["difference"][name], "macro_f1", sign="+")]
     errors = ", ".join(f"{GROUP_NAMES[facet]} {value:.3f}" for facet, value in report["calibration_error"].items())
     return (
-        f"## Figures\n\n{_origin(report)} Intervals are a bootstrap over documents. The baseline is TF-IDF over "
-        f"character n-grams with a linear SVM for each label, trained on the same paragraphs.\n\n{_table(head, rows)}\n"
+        f"## Figures\n\n{_origin(report)} Intervals are a bootstrap over documents.{about}\n\n{_table(head, rows)}\n"
         f"Expected calibration error: {errors}. Torch and ONNX Runtime differ by at most "
         f"{report['parity']:.1e} in a logit.\n"
     )

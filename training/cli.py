@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from policytag.errors import PolicytagError
+from policytag.errors import InputError, PolicytagError
 from training import config
 
-log = logging.getLogger(__name__)
+OUTPUTS = ("out", "report", "write", "save_logits")
+"""Arguments that name what is written, after minutes or hours of work."""
 
 Verb = tuple[str, Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]]
 
@@ -24,14 +27,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     for noisy in ("onnxscript", "onnx_ir", "httpx", "torch.onnx", "huggingface_hub"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     try:
+        _check_outputs(args)
         return args.run(args)
     except PolicytagError as error:
-        print(error, file=sys.stderr)
-        return 1
+        return _fail(str(error))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}; check the path, its permissions and the free space")
+    except KeyboardInterrupt:
+        return _fail("interrupted", 128 + signal.SIGINT)
+
+
+def _fail(message: str, code: int = 1) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+def _check_outputs(args: argparse.Namespace) -> None:
+    """Refuses what could not be written in the end.
+
+    Raises:
+        InputError: Naming the path and what stands in its way.
+    """
+    for name in OUTPUTS:
+        path: Path | None = getattr(args, name, None)
+        if path is None:
+            continue
+        nearest = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+        as_expected = nearest.is_dir() if nearest != path.absolute() else name == "out" or nearest.is_file()
+        if not as_expected or not os.access(nearest, os.W_OK):
+            raise InputError(f"{path}: cannot be written because of {nearest}; give another place")
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="policytag-train", description="Train the models that policytag tags with.")
+    parser = argparse.ArgumentParser(
+        prog="policytag-train",
+        description="Train the models that policytag tags with.",
+        epilog="exit codes: 0 done, 1 failed, 2 usage",
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     table: dict[str, Verb] = {
         "fit": ("fine-tune an encoder, measure it, write a model folder", _fit_arguments, _fit),
@@ -52,7 +85,7 @@ def _common_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--annotations", type=Path, nargs="+", required=True, metavar="FILE", help="annotated paragraphs (JSONL)")
     add("--encoder", required=True, metavar="FOLDER_OR_NAME", help="BERT folder, or its name on the Hugging Face hub")
-    add("--labels", type=Path, required=True, metavar="FOLDER", help="folder with taxonomy.yaml")
+    add("--labels", type=Path, default=Path("labels"), metavar="FOLDER", help="folder with taxonomy.yaml [%(default)s]")
     add("--config", type=Path, metavar="FILE.toml", help="settings to change (all of them: training/config.toml)")
     add("--seed", type=int, metavar="N", help="overrides the settings' seed")
 

@@ -28,13 +28,15 @@ class Config:
         max_tokens: Tokens a window.
         overlap: Tokens two windows share.
         max_chars: Characters read of one text.
-        epochs: Passes over the training windows.
+        epochs: Passes over the training windows; parts of one count, and there is always one step.
         batch_size: Windows a step.
         learning_rate: Peak of the schedule.
         warmup_share: Share of the steps in which the learning rate rises, in [0, 1).
         weight_decay: Decoupled, on all but biases and layer norms.
         clip_norm: Largest gradient norm.
         dropout: Everywhere in the network and before the head, in [0, 1).
+        keep_start: Share of the starting weights in the result, in [0, 1): WiSE-FT (Wortsman et al. 2022,
+            arXiv:2109.01903). For a start that has learnt these labels already; a new head would be watered down.
         positive_weight_min: Lower bound of a label's weight for positives, sqrt(negatives / positives).
         positive_weight_max: Upper bound of it; 1 for both switches weighting off.
         precision: ``bf16`` (autocast) or ``fp32``.
@@ -60,6 +62,7 @@ class Config:
     weight_decay: float
     clip_norm: float
     dropout: float
+    keep_start: float
     positive_weight_min: float
     positive_weight_max: float
     precision: str
@@ -94,6 +97,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "weight_decay": (0, 10),
     "clip_norm": (0, 1e6),
     "dropout": (0, 0.99),
+    "keep_start": (0, 0.99),
     "positive_weight_min": (0, 1e6),
     "positive_weight_max": (0, 1e6),
     "threads": (0, 1024),

@@ -1,6 +1,6 @@
 """A fine-tuned classifier to a model folder: weights, ONNX graph, parity proof, golden texts. Knows no metrics.
 
-Weights are stored once as float16 and computed with in float32. The network was rounded to float16 before, so that the
+Weights are stored as float16 and computed with in float32. The network was rounded to float16 before, so that the
 two forms of it, torch's and ONNX Runtime's, hold the same numbers and differ only in the order of additions.
 """
 
@@ -28,7 +28,7 @@ from policytag.artifact import MANIFEST
 from policytag.encoding import Encoder, pool
 from policytag.engine import Engine
 from policytag.errors import InputError, PolicytagError
-from training.finetune import Start, flatten, predict
+from training.finetune import Start, predict
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +58,11 @@ class ExportError(PolicytagError):
 def new_folder(out: Path) -> Iterator[Path]:
     """A temporary sibling of ``out`` that takes its place when the block ends well and vanishes when it does not."""
     check_target(out)
+    out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
     work, old = out.with_name(f".{out.name}.new"), out.with_name(f".{out.name}.old")
+    if old.exists() and not out.exists():
+        old.rename(out)  # what was killed between the two renames below
     for folder in (work, old):
         shutil.rmtree(folder, ignore_errors=True)
     work.mkdir()
@@ -172,7 +175,7 @@ def store_as_float16(model: onnx.ModelProto) -> int:
 
 def onnx_logits(path: Path, encoder: Encoder, texts: Sequence[str]) -> NDArray[np.float32]:
     """What serving will compute. Shape: ``(n, L) float32``."""
-    windows, owners = flatten(encoder, texts)
+    windows, owners, _ = encoder.windows(texts)
     return pool(Engine(path, encoder.pad_id).logits(windows), owners, len(texts))
 
 

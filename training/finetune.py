@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,6 @@ def _load_model(source: str, taxonomy: Taxonomy, config: Config) -> BertForSeque
     labels = dict(enumerate(taxonomy.ids))
     try:
         settings = transformers.AutoConfig.from_pretrained(source)
-        keep_head = settings.model_type == "bert" and getattr(settings, "id2label", None) == labels
         loaded: Any = BertForSequenceClassification.from_pretrained(
             source,
             dtype=torch.float32,
@@ -113,27 +112,29 @@ def _load_model(source: str, taxonomy: Taxonomy, config: Config) -> BertForSeque
             ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # a damaged file raises whatever the reader of its format raises
+        reason = str(error).partition("\n")[0]
         raise TrainingError(f"{source}: cannot be loaded as a BERT encoder ({reason})") from None
     model, info = loaded
     mismatched = {entry[0] if isinstance(entry, tuple) else entry for entry in info["mismatched_keys"]}
-    missing = sorted((set(info["missing_keys"]) | mismatched) - set(MAY_BE_NEW))
+    absent = set(info["missing_keys"]) | mismatched
+    missing = sorted(absent - set(MAY_BE_NEW))
     if settings.model_type != "bert" or missing:
         what = f"{', '.join(missing[:3])} missing or misshapen" if missing else f"is a {settings.model_type}"
         raise TrainingError(f"{source}: {what}; expected a BertModel with all its layers")
-    if not keep_head or HEAD[0] in mismatched:
+    keep_head = getattr(settings, "id2label", None) == labels and not absent & set(HEAD)
+    if not keep_head:
         torch.nn.init.normal_(model.classifier.weight, std=model.config.initializer_range)
         torch.nn.init.zeros_(model.classifier.bias)
     log.info("encoder: %d parameters, head %s", model.num_parameters(), "kept" if keep_head else "new")
     return model
 
 
-def check_unknown(encoder: Encoder, texts: Sequence[str]) -> float:
-    """The share of [UNK] among the tokens of a sample of texts.
+def _check_unknown(encoder: Encoder, texts: Sequence[str]) -> None:
+    """Refuses a tokenizer to which a sample of the texts is so unknown that it must be the wrong one.
 
     Raises:
-        TrainingError: If it is so high that the tokenizer must be the wrong one.
+        TrainingError: Naming the share of [UNK].
     """
     step = max(1, len(texts) // UNKNOWN_SAMPLE)
     tokens = [i for e in encoder.encode(list(texts[::step])) for window in e.windows for i in window[1:-1]]
@@ -143,7 +144,6 @@ def check_unknown(encoder: Encoder, texts: Sequence[str]) -> float:
             f"tokenizer.json: {share:.0%} of the tokens are [UNK]; expected less than {MAX_UNKNOWN_SHARE:.0%}, "
             "use the tokenizer.json that belongs to the encoder"
         )
-    return share
 
 
 def positive_weights(targets: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
@@ -193,13 +193,15 @@ def train(start: Start, texts: Sequence[str], targets: NDArray[np.float32], conf
         targets: Shape ``(n, L) float32`` in [0, 1].
 
     Raises:
-        TrainingError: If the loss or a weight is not finite.
+        TrainingError: If the tokenizer does not know the texts, or the loss or a weight is not finite.
     """
+    _check_unknown(start.encoder, texts)
     transformers.set_seed(config.seed)
     if config.threads:
         torch.set_num_threads(config.threads)
     dataset = _dataset(start.encoder, texts, targets)
     log.info("training on %d paragraphs, %d windows", len(texts), len(dataset))
+    before = {name: parameter.detach().clone() for name, parameter in start.model.named_parameters()}
     loss = _Loss(positive_weights(targets, config.positive_weight_min, config.positive_weight_max))
     with tempfile.TemporaryDirectory() as scratch:
         trainer = transformers.Trainer(
@@ -216,11 +218,20 @@ def train(start: Start, texts: Sequence[str], targets: NDArray[np.float32], conf
         # Accelerate put autocast into the model's forward; measuring and export want float32.
         trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     start.model.set_attn_implementation("eager")  # what is measured and exported, whatever it was trained with
-    round_weights(start.model.cpu().eval())
+    blend(start.model.cpu().eval(), before, config.keep_start)
+    round_weights(start.model)
+
+
+def blend(model: torch.nn.Module, before: Mapping[str, torch.Tensor], share: float) -> None:
+    """Weights = share * before + (1 - share) * trained. A weight that went from 2 to 4 is 3.5 at share 0.25."""
+    if share:
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                parameter.lerp_(before[name].to(parameter.device), share)
 
 
 def _dataset(encoder: Encoder, texts: Sequence[str], targets: NDArray[np.float32]) -> datasets.Dataset:
-    windows, owners = flatten(encoder, texts)
+    windows, owners, _ = encoder.windows(texts)
     return datasets.Dataset.from_dict(
         {"input_ids": windows, "labels": targets[owners].tolist(), "length": [len(window) for window in windows]}
     )
@@ -261,13 +272,6 @@ def _arguments(config: Config, num_windows: int, scratch: str) -> TrainingArgume
     )
 
 
-def flatten(encoder: Encoder, texts: Sequence[str]) -> tuple[list[list[int]], NDArray[np.int64]]:
-    """All windows of some texts, and for each the text it belongs to, shape ``(w,) int64``."""
-    encoded = encoder.encode(texts)
-    owners = np.repeat(np.arange(len(texts)), [len(e.windows) for e in encoded])
-    return [window for e in encoded for window in e.windows], owners
-
-
 def round_weights(model: torch.nn.Module) -> None:
     """Rounds weights to float16 and back, so that every stored form of the model holds the same numbers.
 
@@ -283,7 +287,7 @@ def round_weights(model: torch.nn.Module) -> None:
 
 def predict(start: Start, texts: Sequence[str]) -> NDArray[np.float32]:
     """Logits in float32 on the CPU, pooled over windows as in serving. Shape: ``(n, L) float32``."""
-    windows, owners = flatten(start.encoder, texts)
+    windows, owners, _ = start.encoder.windows(texts)
     rows = np.empty((len(windows), start.model.classifier.out_features), dtype=np.float32)
     start.model.eval()
     with torch.inference_mode():

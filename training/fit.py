@@ -21,7 +21,7 @@ from policytag import artifact
 from policytag.calibration import Calibration, decide, probabilities
 from policytag.errors import InputError
 from policytag.taxonomy import Taxonomy
-from training import annotations, baseline, card, export, finetune, metrics, splits, thresholds
+from training import annotations, baseline, card, export, finetune, metrics, out_of_fold, splits, thresholds
 from training.annotations import Annotation, gold_matrix, target_matrix
 from training.config import Config
 from training.finetune import Start
@@ -65,13 +65,19 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Who is what: rows to learn from, to calibrate on, to measure on, and where the latter two come from."""
+    """Who is what: rows to learn from, to calibrate on, to measure on, and where the latter two come from.
+
+    Attributes:
+        out_of_fold: Logits of the calibration rows by models that did not see them, shape ``(n, L) float32``; without
+            them the fitted model gives its own.
+    """
 
     train: list[Annotation]
     calibration: list[Annotation]
     dev: list[Annotation]
     calibrated_on: str
     evaluated_on: str
+    out_of_fold: NDArray[np.float32] | None = None
 
 
 def fit(request: Request, config: Config) -> dict[str, Any]:
@@ -86,23 +92,22 @@ def fit(request: Request, config: Config) -> dict[str, Any]:
     export.check_target(request.out)
     taxonomy = load_taxonomy(request.labels)
     data = read_data(request, taxonomy, config)
+    described = _data_report(request, data)
     log.info("%d paragraphs to learn from, %d to calibrate on, %d to measure on",
              len(data.train), len(data.calibration), len(data.dev))  # fmt: skip
+    distances = _baseline_distances(data, config) if request.with_baseline else None
     with tempfile.TemporaryDirectory() as scratch:
         start = finetune.prepare(request.encoder, taxonomy, config, Path(scratch))
-        finetune.check_unknown(start.encoder, [row.text for row in data.train])
         finetune.train(start, [row.text for row in data.train], target_matrix(data.train), config)
-        logits = _calibration_logits(request, start, data, taxonomy)
-        calibration = calibrate(logits, gold_matrix(data.calibration), config)
-        report = evaluate(start, calibration, data, taxonomy, config, request.with_baseline)
-        report["encoder"] = encoder_name(request.encoder)
-        report["data"] = _data_report(request, data)
+        logits = finetune.predict(start, [row.text for row in data.dev])
+        calibration = calibrate(_calibration_logits(start, data, logits), gold_matrix(data.calibration), config)
+        report = evaluate(logits, distances, calibration, data, taxonomy, config)
+        report |= {"encoder": encoder_name(request.encoder), "data": described}
         with export.new_folder(request.out) as folder:
             report["parity"] = export.write_model(start, folder, parity_texts(request.labels, data))
             _write_rest(folder, report, calibration, taxonomy, config)
-        if request.save_logits:
-            logits = finetune.predict(start, [row.text for row in data.dev])
-            write_logits(request.save_logits, data.dev, logits, taxonomy)
+    if request.save_logits:
+        out_of_fold.write(request.save_logits, data.dev, logits, taxonomy)
     return report
 
 
@@ -120,26 +125,30 @@ def read_data(request: Request, taxonomy: Taxonomy, config: Config) -> Data:
     rows = annotations.read(request.annotations, taxonomy)
     rows = annotations.without(rows, request.exclude_docs)
     dev = annotations.read(request.dev, taxonomy) if request.dev else []
-    shared = sorted(set(annotations.documents(rows)) & set(annotations.documents(dev)))
-    if shared:
-        raise InputError(
-            f"document '{shared[0]}' is in --annotations and --dev; expected each in one of them, "
-            f"add --exclude-doc {shared[0]}"
-        )
+    _check_apart(rows, dev)
     if request.out_of_fold:
-        known = _logit_rows(request.out_of_fold)
-        calibration = [row for row in rows if row.id in known]
-        if not calibration:
-            raise InputError(f"{request.out_of_fold}: no id is an annotation's; expected logits of annotated rows")
-        if dev:
-            return Data(rows, calibration, dev, OUT_OF_FOLD, DEV)
-        raise InputError("--out-of-fold without --dev: nothing is left to measure on; give --dev")
+        if not dev:
+            raise InputError("--out-of-fold without --dev: nothing is left to measure on; give --dev")
+        calibration, logits = out_of_fold.read(request.out_of_fold, rows, taxonomy)
+        return Data(rows, calibration, dev, OUT_OF_FOLD, DEV, logits)
     if request.calibrate_on == DEV:
         if not dev:
             raise InputError("--calibrate-on dev without --dev; give --dev or leave it at held-out")
         return Data(rows, dev, dev, DEV, DEV)
     held_out, rest = split(rows, config)
     return Data(rest, held_out, dev or held_out, HELD_OUT, DEV if dev else HELD_OUT)
+
+
+def _check_apart(rows: Sequence[Annotation], dev: Sequence[Annotation]) -> None:
+    docs = sorted({row.doc for row in rows} & {row.doc for row in dev})
+    if docs:
+        raise InputError(
+            f"document '{docs[0]}' is in --annotations and --dev; expected each in one of them, "
+            f"add --exclude-doc {docs[0]}"
+        )
+    ids = sorted({row.id for row in rows} & {row.id for row in dev})
+    if ids:
+        raise InputError(f"id '{ids[0]}' is in --annotations and --dev; expected unique ids, rename one")
 
 
 def split(rows: Sequence[Annotation], config: Config) -> tuple[list[Annotation], list[Annotation]]:
@@ -156,12 +165,27 @@ def calibrate(logits: NDArray[np.float32], gold: NDArray[np.bool_], config: Conf
     )
 
 
+def _baseline_distances(data: Data, config: Config) -> NDArray[np.float64]:
+    """The baseline's scores of the rows to measure on, learnt from the rows that the model learns from."""
+    train, dev = ([row.text for row in rows] for rows in (data.train, data.dev))
+    return baseline.scores(train, gold_matrix(data.train), dev, config)
+
+
 def evaluate(
-    start: Start, calibration: Calibration, data: Data, taxonomy: Taxonomy, config: Config, with_baseline: bool
+    logits: NDArray[np.float32],
+    distances: NDArray[np.float64] | None,
+    calibration: Calibration,
+    data: Data,
+    taxonomy: Taxonomy,
+    config: Config,
 ) -> dict[str, Any]:
-    """The figures of the model, and of the baseline trained on the same rows, on the rows to measure on."""
+    """The figures of the model, and of the baseline where there is one, on the rows to measure on.
+
+    Args:
+        logits: The model's, shape ``(n, L) float32``.
+        distances: The baseline's scores, shape ``(n, L) float64``.
+    """
     gold = gold_matrix(data.dev)
-    logits = finetune.predict(start, [row.text for row in data.dev])
     probability = probabilities(logits, calibration.temperature)
     chosen = decide(probability, calibration.thresholds)
     bootstrap = metrics.Bootstrap.draw([row.doc for row in data.dev], config.resamples, config.seed)
@@ -179,19 +203,21 @@ def evaluate(
         name: round(float(metrics.macro_f1(halves.sum(axis=1)[:, columns])), 4)
         for name, columns in metrics.groups(taxonomy).items()
     }
-    if with_baseline:
-        train = [row.text for row in data.train]
-        distance = baseline.scores(train, gold_matrix(data.train), [row.text for row in data.dev], config)
-        report["baseline"] = metrics.score(gold, distance > 0, distance, taxonomy, bootstrap)
-        ours, theirs = bootstrap.counts(gold, chosen), bootstrap.counts(gold, distance > 0)
+    if distances is not None:
+        report["baseline"] = metrics.score(gold, distances > 0, distances, taxonomy, bootstrap)
+        ours, theirs = bootstrap.counts(gold, chosen), bootstrap.counts(gold, distances > 0)
         report["difference"] = metrics.difference(ours, theirs, taxonomy, bootstrap)
     return report
 
 
 def encoder_name(source: str) -> str:
     """What the artifact calls its encoder: a hub name as it is, a folder by its name and the weights' hash."""
-    weights = Path(source) / "model.safetensors"
-    return f"{Path(source).resolve().name} (sha256 {artifact.sha256(weights)[:12]})" if weights.is_file() else source
+    folder = Path(source)
+    if not folder.is_dir():
+        return source
+    weights = folder / "model.safetensors"
+    digest = f" (sha256 {artifact.sha256(weights)[:12]})" if weights.is_file() else ""
+    return folder.resolve().name + digest
 
 
 def parity_texts(labels: Path, data: Data) -> list[str]:
@@ -199,39 +225,18 @@ def parity_texts(labels: Path, data: Data) -> list[str]:
     lines = [
         line
         for file in sorted((labels / "corpus").glob("*.txt"))
-        for line in file.read_text(encoding="utf-8").splitlines()
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines()
         if line.strip()
     ]
     return (lines or [row.text for row in data.dev])[:MAX_PARITY_TEXTS]
 
 
-def write_logits(path: Path, rows: Sequence[Annotation], logits: NDArray[np.float32], taxonomy: Taxonomy) -> None:
-    """Writes rows that ``--out-of-fold`` reads: ``{"id": …, "logits": {label id: number}}``."""
-    with path.open("w", encoding="utf-8") as file:
-        for row, values in zip(rows, logits, strict=True):
-            named = {label: round(float(x), 4) for label, x in zip(taxonomy.ids, values, strict=True)}
-            file.write(json.dumps({"id": row.id, "logits": named}, ensure_ascii=False) + "\n")
-
-
-def _logit_rows(path: Path) -> dict[str, Mapping[str, float]]:
-    try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        return {line["id"]: line["logits"] for line in lines}
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected rows with id and logits") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: not rows with id and logits ({error}); expected one JSON object a line") from None
-
-
-def _calibration_logits(request: Request, start: Start, data: Data, taxonomy: Taxonomy) -> NDArray[np.float32]:
-    if not request.out_of_fold:
-        return finetune.predict(start, [row.text for row in data.calibration])
-    known = _logit_rows(request.out_of_fold)
-    try:
-        rows = [[float(known[row.id][label]) for label in taxonomy.ids] for row in data.calibration]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{request.out_of_fold}: bad logits ({error}); expected a number for every label") from None
-    return np.array(rows, dtype=np.float32)
+def _calibration_logits(start: Start, data: Data, dev_logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    if data.out_of_fold is not None:
+        return data.out_of_fold
+    if data.calibration is data.dev:
+        return dev_logits
+    return finetune.predict(start, [row.text for row in data.calibration])
 
 
 def _data_report(request: Request, data: Data) -> dict[str, Any]:

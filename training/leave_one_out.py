@@ -103,7 +103,7 @@ def _wrong(
     return [
         {
             "id": row.id,
-            "start": row.text[:START_CHARS],
+            "start": " ".join(row.text.split())[:START_CHARS],
             "missing": [label for label, miss in zip(ids, right & ~said, strict=True) if miss],
             "extra": [label for label, more in zip(ids, said & ~right, strict=True) if more],
         }

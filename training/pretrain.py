@@ -1,13 +1,11 @@
-"""`policytag-train pretrain`: parses, dispatches, answers; the work is in `training.pretraining`."""
+"""`policytag-train pretrain`: its arguments; the work is in `training.pretraining`."""
 
 from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
-from policytag.errors import PolicytagError
 from training.pretraining.config import Inputs, load_config
 from training.pretraining.operation import pretrain
 
@@ -26,35 +24,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--exclude", type=Path, nargs="+", default=[], metavar="JSONL", help="texts that must not be learnt from")
     add("--probe-train", type=Path, nargs="+", default=[], metavar="JSONL", help="labelled paragraphs for the probe")
     add("--probe-dev", type=Path, nargs="+", default=[], metavar="JSONL", help="labelled paragraphs to score it on")
-    add("--labels", type=Path, default=Path("labels"), help="folder with taxonomy.yaml, for the probe")
+    add("--labels", type=Path, default=Path("labels"), help="folder with taxonomy.yaml, for the probe [%(default)s]")
     add("--max-minutes", type=float, help="stop with a checkpoint after this time")
     add("--resume", action="store_true", help="go on from the newest checkpoint in the work folder")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs `policytag-train pretrain`; 0 done, 1 failed."""
+    """Runs `policytag-train pretrain`."""
     inputs = Inputs(
-        text=args.text, out=args.out, work=args.work or args.out.with_name(f"{args.out.name}-work"),
+        text=args.text, out=args.out, work=args.work or Path(f"{args.out}-work"),
         exclude=args.exclude, tokenizer=args.tokenizer, encoder=args.encoder,
         probe_train=args.probe_train, probe_dev=args.probe_dev, labels=args.labels,
     )  # fmt: skip
-    try:
-        finished = pretrain(load_config(args.config), inputs, resume=args.resume, max_minutes=args.max_minutes)
-    except PolicytagError as error:
-        logger.error("%s", error)
-        return 1
-    if not finished:
+    if not pretrain(load_config(args.config), inputs, resume=args.resume, max_minutes=args.max_minutes):
         logger.info("stopped: the time is up; go on with --resume")
     return 0
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m training.pretrain`, the same verb on its own."""
-    parser = argparse.ArgumentParser(description="Pretrain the small Chinese BERT encoder.")
-    add_arguments(parser)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    return run(parser.parse_args(arguments))
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -33,7 +33,7 @@ def hold_out(docs: Sequence[str], gold: NDArray[np.bool_], share: float, seed: i
     """
     names, owners = np.unique(np.asarray(docs), return_inverse=True)
     if len(names) < 2:
-        raise InputError(f"cannot hold out: {len(names)} document; expected at least 2, or give --dev")
+        raise InputError(f"cannot hold documents out: all rows are of '{names[0]}'; expected at least 2 documents")
     counts = _counts(owners, gold, len(names))
     target = np.maximum(counts.sum(axis=0) * share, 1.0)
     rng = np.random.default_rng(seed)

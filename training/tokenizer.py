@@ -32,8 +32,9 @@ def train_tokenizer(
     """Trains a Unigram tokenizer on `paragraphs`.
 
     Text is put into NFKC and lower case, and split at white space, around punctuation marks and between digits.
-    Every character seen `min_character_count` times is a piece of its own; rarer ones become [UNK]. Two trainings on
-    the same text agree but for the last digits of the scores, so a run trains its tokenizer once and keeps the file.
+    Every character seen `min_character_count` times is a piece of its own; rarer ones become [UNK]. The library adds up
+    in another order each time: two trainings on the same text differ a little in the scores, and with them in the ids.
+    So a run trains its tokenizer once and keeps the file.
 
     Args:
         paragraphs: plain text, a sample that fits into memory: two minutes for eight million characters.

@@ -1,10 +1,12 @@
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from policytag import artifact
+from policytag.encoding import Recipe
 from policytag.errors import ArtifactError
 from policytag.tagger import Tagger
 
@@ -16,10 +18,11 @@ def model(tiny_model: Path, tmp_path: Path) -> Path:
 
 
 def reseal(folder: Path, name: str) -> None:
-    """Enters a changed file's new hash, as a careless hand would."""
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"][name] = artifact.sha256(folder / name)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    """Seals a folder again after a file of it was changed, so that only the content can give it away."""
+    before = json.loads((folder / "manifest.json").read_text())
+    kept = {key: before[key] for key in ("taxonomy", "encoder", "data", "metrics", "versions")}
+    manifest = artifact.seal(folder, recipe=Recipe(**before["recipe"]), **kept)
+    assert manifest.files[name] != before["files"][name]
 
 
 def test_an_untouched_folder_loads_and_knows_its_version(tiny_model: Path) -> None:
@@ -41,6 +44,58 @@ def test_a_single_changed_byte_is_noticed_and_the_file_named(model: Path, name: 
     data[len(data) // 2] ^= 1
     (model / name).write_bytes(data)
     with pytest.raises(ArtifactError, match=rf"{name}: changed since the model was made"):
+        artifact.load(model)
+
+
+def test_a_file_whose_hash_was_entered_by_hand_is_noticed_by_the_version(model: Path) -> None:
+    (model / "model.safetensors").write_bytes(b"other")
+    manifest = json.loads((model / "manifest.json").read_text())
+    manifest["files"]["model.safetensors"] = artifact.sha256(model / "model.safetensors")
+    (model / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match=r"manifest\.json: version [0-9a-f]{12} is not that of its content"):
+        artifact.load(model)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("recipe", {"max_tokens": 32, "overlap": 8, "max_chars": 400}), ("encoder", "x")]
+)
+def test_an_edited_manifest_is_noticed_by_the_version(model: Path, key: str, value: object) -> None:
+    manifest = json.loads((model / "manifest.json").read_text())
+    (model / "manifest.json").write_text(json.dumps({**manifest, key: value}))
+    with pytest.raises(ArtifactError, match=r"is not that of its content"):
+        artifact.load(model)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("config.json", {"id2label": []}),
+        ("calibration.json", {"temperature": 0}),
+        ("calibration.json", {"temperature": "warm"}),
+        ("calibration.json", {"thresholds": "high"}),
+        ("golden.json", {"texts": []}),
+        ("golden.json", {"texts": [{"text": "补"}]}),
+        ("taxonomy.json", {"labels": []}),
+        ("taxonomy.json", {"version": "2"}),
+    ],
+)
+def test_a_file_with_impossible_content_is_named_even_under_a_fresh_seal(
+    model: Path, name: str, change: dict[str, object]
+) -> None:
+    (model / name).write_text(json.dumps(json.loads((model / name).read_text(encoding="utf-8")) | change))
+    reseal(model, name)
+    with pytest.raises(ArtifactError, match=rf"^{re.escape(str(model / name))}: \S"):
+        artifact.load(model)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"files": None}, {"recipe": []}, {"recipe": {"overlap": 600}}, {"recipe": {"max_chars": "many"}}, {"colour": 1}],
+)
+def test_an_impossible_manifest_is_named(model: Path, change: dict[str, object]) -> None:
+    path = model / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ArtifactError, match=rf"^{re.escape(str(path))}: \S"):
         artifact.load(model)
 
 

@@ -45,6 +45,21 @@ def test_blanks_inside_chinese_text_do_not_change_the_tokens(tiny_model: Path) -
     assert one == other
 
 
+def test_the_windows_of_several_texts_know_their_text_and_whether_it_was_truncated(tiny_model: Path) -> None:
+    encoder = Encoder(tiny_model / "tokenizer.json", Recipe(max_tokens=8, overlap=2, max_chars=12))
+    texts = ["补贴", "补" * 13, ""]
+    windows, owners, truncated = encoder.windows(texts)
+    assert windows == [window for encoded in encoder.encode(texts) for window in encoded.windows]
+    assert owners.tolist() == [0, 1, 1, 1, 2]
+    assert truncated.tolist() == [False, True, False]
+
+
+def test_no_texts_have_no_windows(tiny_model: Path) -> None:
+    windows, owners, truncated = Encoder(tiny_model / "tokenizer.json", Recipe()).windows([])
+    assert (windows, owners.tolist(), truncated.tolist()) == ([], [], [])
+    assert owners.dtype == np.int64
+
+
 def test_padding_fills_to_the_longest_window() -> None:
     ids, mask = pad([[2, 5, 3], [2, 3]], pad_id=0)
     assert ids.tolist() == [[2, 5, 3], [2, 3, 0]]
@@ -56,9 +71,11 @@ def test_pooling_takes_each_labels_maximum_over_a_texts_windows() -> None:
     assert pool(logits, np.array([0, 0, 1]), 2).tolist() == [[1, 5], [-1, -1]]
 
 
-def test_an_overlap_as_long_as_the_window_is_refused() -> None:
+def test_a_recipe_that_would_lose_text_is_refused() -> None:
     with pytest.raises(ArtifactError, match="overlap 510 with max_tokens 512"):
         Recipe(max_tokens=512, overlap=510)
+    with pytest.raises(ArtifactError, match="max_chars 0; expected at least 1"):
+        Recipe(max_chars=0)
 
 
 def test_a_broken_tokenizer_file_is_refused_by_name(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +26,27 @@ def test_a_file_that_is_no_graph_is_refused_by_name(tmp_path: Path) -> None:
     path.write_bytes(b"not a graph")
     with pytest.raises(ArtifactError, match=r"model\.onnx: ONNX Runtime cannot load it"):
         Engine(path, pad_id=0)
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "message"),
+    [
+        ("input", "words", "inputs .*words.*; expected input_ids and attention_mask"),
+        ("output", "scores", r"outputs \['scores'\]; expected logits of shape \(batch, labels\)"),
+    ],
+)
+def test_a_graph_with_other_inputs_or_outputs_is_refused(
+    tiny_model: Path, tmp_path: Path, part: str, name: str, message: str
+) -> None:
+    model = onnx.load(str(tiny_model / "model.onnx"))
+    old = getattr(model.graph, part)[0].name
+    getattr(model.graph, part)[0].name = name
+    for node in model.graph.node:
+        node.input[:] = [name if each == old else each for each in node.input]
+        node.output[:] = [name if each == old else each for each in node.output]
+    onnx.save(model, str(tmp_path / "model.onnx"))
+    with pytest.raises(ArtifactError, match=message):
+        Engine(tmp_path / "model.onnx", pad_id=0)
 
 
 def test_logits_come_back_in_the_order_of_the_windows(tiny_model: Path) -> None:

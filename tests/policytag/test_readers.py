@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from policytag import readers
 from policytag.errors import InputError
 from policytag.readers import Rejected, decode, document_names, find_files, read_paragraphs
 from policytag.text import Paragraph
@@ -58,7 +59,11 @@ def test_an_empty_document_is_rejected_and_its_neighbours_are_read(tmp_path: Pat
         ({"id": True, "text": "补"}, "'id' is true; expected a non-empty string or a whole number"),
         ({"id": "a", "text": " "}, "'text' is blank; expected at least one readable character"),
         ({"id": "a", "text": "补", "headings": "x"}, "'headings' is not a list of strings; leave it out or mend it"),
+        ({"id": [1] * 100, "text": "补"}, f"'id' is [{'1, ' * 19}1,…; expected a non-empty string or a whole number"),
+        ({"id": "a", "text": "补", "doc": None}, "'doc' is null; leave it out or mend it"),
+        ({"id": "a", "text": "补", "doc": ["x"]}, "'doc' is [\"x\"]; leave it out or mend it"),
         ("[" * 100_000, "not JSON (nested too deep); expected one object a line"),
+        ('{"id": ' + "1" * 5000 + "}", "not JSON (a number of too many digits); expected one object a line"),
     ],
 )
 def test_a_bad_row_is_named_by_file_line_and_reason_and_good_rows_are_read(
@@ -76,10 +81,42 @@ def test_a_duplicate_id_is_rejected_with_the_place_of_the_first(tmp_path: Path) 
     assert messages(one, two) == [f"{two}:2: duplicate id 'x', first at {one}:1; rename one"]
 
 
-def test_a_jsonl_file_without_a_good_row_says_so(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.jsonl", "")
-    assert messages(path) == [
-        f"{path}: no row that can be tagged; expected one JSON object with 'id' and 'text' a line"
+def test_a_jsonl_file_without_rows_says_so(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", "", " ")
+    assert messages(path) == [f"{path}: empty file; expected one JSON object with 'id' and 'text' a line"]
+
+
+def test_a_jsonl_file_whose_only_row_is_bad_gets_one_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", {"id": "a"})
+    assert messages(path) == [f"{path}:1: 'text' is missing; expected a string"]
+
+
+def test_a_line_too_long_is_rejected_without_being_held_and_the_next_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "MAX_LINE_BYTES", 40)
+    path = write(tmp_path / "a.jsonl", {"id": "a", "text": "补" * 100}, {"id": "b", "text": "补"})
+    assert messages(path) == [f"{path}:1: over 40 bytes; expected one paragraph a line"]
+    assert [item.id for item in read(path) if isinstance(item, Paragraph)] == ["b"]
+
+
+def test_byte_order_marks_and_windows_line_ends_do_not_matter_in_jsonl(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes('\ufeff{"id": "a", "text": "补"}\r\n\r\n\ufeff{"id": "b", "text": "贴"}'.encode())
+    assert [item.id for item in read(path) if isinstance(item, Paragraph)] == ["a", "b"]
+    assert messages(path) == []
+
+
+def test_a_rejected_item_carries_the_name_of_its_document(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "y").mkdir()
+    one = write(tmp_path / "x" / "a.jsonl", {"id": "a"})
+    two = write(tmp_path / "y" / "a.jsonl", {"id": "b", "text": "补"}, {"id": "b", "text": "补"})
+    three = write(tmp_path / "b.txt", "")
+    assert [item.doc for item in read(one, two, three) if isinstance(item, Rejected)] == [
+        "x/a.jsonl",
+        "y/a.jsonl",
+        "b.txt",
     ]
 
 
@@ -93,6 +130,20 @@ def test_a_folder_is_read_recursively_in_name_order(tmp_path: Path) -> None:
     for name in ("b.txt", "a.TXT", "sub/c.jsonl", "ignored.pdf"):
         write(tmp_path / name, "x")
     assert [path.name for path in find_files([tmp_path])] == ["a.TXT", "b.txt", "c.jsonl"]
+
+
+def test_a_file_named_in_two_ways_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a.txt", "补")
+    (tmp_path / "b.txt").symlink_to("a.txt")
+    assert find_files([Path("a.txt"), tmp_path, Path("../") / tmp_path.name / "a.txt"]) == [Path("a.txt")]
+
+
+def test_a_folder_named_like_a_file_is_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "x.txt"
+    folder.mkdir()
+    write(folder / "a.txt", "补")
+    assert find_files([folder]) == find_files([tmp_path]) == [folder / "a.txt"]
 
 
 def test_a_missing_input_and_an_empty_folder_are_refused(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,13 @@ def test_a_wrapped_line_does_not_swallow_the_next_item_or_the_date() -> None:
     first = "一是全力筑牢机制基底,持续深化改革,完成年度各项改革任务和环境建设各项工作"
     assert len(paragraphs(f"{first}\n二是优化创新环境。")) == 2
     assert len(paragraphs("上海市嘉定区经济委员会和上海市嘉定区发展和改革委员会及有关单位\n2022年1月28日")) == 2
+
+
+def test_a_sentence_of_very_many_lines_is_joined_in_time_that_grows_with_its_length() -> None:
+    started = time.process_time()
+    [joined] = paragraphs("加强统筹协调,\n" * 100_000)
+    assert len(joined.text) == 7 * 100_000
+    assert time.process_time() - started < 5
 
 
 def test_latin_words_are_parted_where_the_wrap_was() -> None:

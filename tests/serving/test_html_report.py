@@ -67,6 +67,14 @@ def test_furniture_is_shown_but_grey_and_files_that_failed_are_listed(page: str)
     assert "<li>c.txt：empty document; expected at least one line of text</li>" in page
 
 
+def test_headings_are_shown_as_such_whether_or_not_something_stands_under_them(tmp_path: Path) -> None:
+    document, html = tmp_path / "a.txt", tmp_path / "report.html"
+    document.write_text("一、总则\n软件补贴。\n二、附则\n", encoding="utf-8")
+    main(["tag", str(document), "-o", str(tmp_path / "out"), "--html", str(html), "--no-text"])
+    shown = re.findall(r'class="(ok[^"]*)"', html.read_text(encoding="utf-8"))
+    assert shown == ["ok heading", "ok", "ok heading"]
+
+
 def test_tiles_count_all_rows(page: str) -> None:
     tiles = re.findall(r"<li><b>(\d+)</b>(\S+?)</li>", page)
     assert {name: int(count) for count, name in tiles} == {

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pytest
 
 from serving import batch
 from serving.cli import main
+from serving.report import Report
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -30,12 +34,13 @@ def test_a_row_has_the_keys_of_the_format_in_their_order(document: Path, tmp_pat
     assert main(["tag", str(document), "-o", str(out)]) == 0
     rows = rows_of(out)
     assert list(rows[2]) == (
-        ["id", "doc", "index", "headings", "text", "status", "instruments", "industries", "truncated", "model"]
+        ["id", "doc", "index", "kind", "headings", "text", "status", "instruments", "industries", "truncated", "model"]
     )
     assert rows[2] | {"model": ""} == {
         "id": "a.txt#2",
         "doc": "a.txt",
         "index": 2,
+        "kind": "body",
         "headings": ["一、总体要求"],
         "text": "对软件企业给予补贴，引进人才。",
         "status": "ok",
@@ -55,6 +60,7 @@ def test_furniture_is_written_in_its_place_and_never_tagged(tmp_path: Path) -> N
     assert main(["tag", str(document), "-o", str(out)]) == 0
     furniture, body = rows_of(out)
     assert (furniture["status"], furniture["instruments"], furniture["industries"]) == ("furniture", [], [])
+    assert furniture["kind"] == "furniture"
     assert body["status"] == "ok"
 
 
@@ -183,7 +189,16 @@ def test_a_failed_run_leaves_the_old_output_and_no_scraps(
         (["a.txt", "-o", "no/folder/out"], 1, "no/folder/out: No such file or directory; check the path"),
         (["a.txt", "-o", "a.txt"], 2, "a.txt: is both input and output; write to another file"),
         (["a.txt", "-o", "out", "--html", "a.txt"], 2, "a.txt: is both input and output; write to another file"),
-        (["a.txt", "-o", "-", "--summary"], 2, "--summary prints to stdout, where -o - puts the rows"),
+        (["a.txt", "-o", "/"], 1, "/: Is a directory; check the path"),
+        (["a.txt", "-o", "-", "--summary"], 2, "--summary prints to stdout, where - puts other things"),
+        (
+            ["a.txt", "-o", "out", "--html", "-", "--summary"],
+            2,
+            "--summary prints to stdout, where - puts other things",
+        ),
+        (["a.txt", "-o", "out", "--html", "./out"], 2, "./out: is both the rows and the report; write to another file"),
+        (["a.txt", "-o", "-", "--html", "-"], 2, "-: is both the rows and the report; write to another file"),
+        (["a.txt", "-o", "out", "--html", "no/report"], 1, "no/report: No such file or directory; check the path"),
         (["a.txt", "-o", "out", "--model", "no"], 1, "no: no such model folder; expected one made by"),
     ],
 )
@@ -211,9 +226,56 @@ def test_rows_go_to_stdout_and_all_else_to_stderr(document: Path) -> None:
     assert done.stderr.startswith(b"policytag: 3 paragraphs tagged, 1 furniture, 0 rejected; 1 document(s)")
 
 
-def test_a_device_is_written_to_and_not_replaced(document: Path) -> None:
-    assert main(["tag", str(document), "-o", "/dev/null"]) == 0
-    assert Path("/dev/null").is_char_device()
+def test_a_pipe_is_written_to_and_not_replaced(document: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        received = pool.submit(pipe.read_bytes)
+        assert main(["tag", str(document), "-o", str(pipe)]) == 0
+        assert len(received.result(timeout=10).splitlines()) == 4
+    assert pipe.is_fifo()
+
+
+def test_a_write_protected_output_is_left_as_it_is(
+    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out.jsonl"
+    out.write_text("old", encoding="utf-8")
+    monkeypatch.setattr(batch.os, "access", lambda path, mode: path != out)  # root may write anywhere
+    assert main(["tag", str(document), "-o", str(out)]) == 1
+    assert out.read_text(encoding="utf-8") == "old"
+    assert capsys.readouterr().err.startswith(f"policytag: {out}: Permission denied; check the path")
+
+
+def test_an_output_that_others_may_not_read_stays_so(document: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    out.touch(mode=0o600)
+    assert main(["tag", str(document), "-o", str(out)]) == 0
+    assert out.stat().st_mode & 0o777 == 0o600
+    assert len(rows_of(out)) == 4
+
+
+def test_a_report_that_cannot_be_finished_does_not_take_the_rows_with_it(
+    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(_: Report) -> Iterator[str]:
+        yield "<html>"
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Report, "render", full)
+    out, html = tmp_path / "out.jsonl", tmp_path / "report.html"
+    assert main(["tag", str(document), "-o", str(out), "--html", str(html)]) == 1
+    assert capsys.readouterr().err.startswith(f"policytag: {html}: No space left on device")
+    assert len(rows_of(out)) == 4
+    assert not html.exists()
+
+
+def test_a_file_whose_name_is_no_text_is_tagged(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff\xb0.txt")
+    (tmp_path / name).write_text("补贴。", encoding="utf-8")
+    out, html = tmp_path / "out.jsonl", tmp_path / "report.html"
+    assert main(["tag", str(tmp_path / name), "-o", str(out), "--html", str(html), "--summary"]) == 0
+    assert rows_of(out)[0]["doc"] == name
 
 
 def test_a_missing_argument_is_a_usage_error() -> None:
@@ -237,10 +299,25 @@ def test_show_prints_what_tag_wrote(document: Path, tmp_path: Path, capsys: pyte
     assert "== a.txt: 标注 3 段 (其中 1 段无标签), 附加信息 1 段, 拒绝 0 项" in printed
 
 
-def test_show_refuses_what_tag_did_not_write(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["show", str(document)]) == 1
+@pytest.mark.parametrize(
+    "line",
+    [
+        "【字号",
+        "[" * 100_000,
+        "[]",
+        '{"doc": "a", "status": "ok"}',
+        '{"doc": "a", "status": "rejected"}',
+        '{"doc": "a", "status": ["ok"]}',
+        '{"doc": ["a"], "status": "rejected", "error": "x"}',
+    ],
+    ids=range(7),
+)
+def test_show_refuses_what_tag_did_not_write(line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(line, encoding="utf-8")
+    assert main(["show", str(path)]) == 1
     assert capsys.readouterr().err == (
-        f"policytag: {document}:1: not a row; expected a file written by 'policytag tag -o'\n"
+        f"policytag: {path}:1: not a row; expected a file written by 'policytag tag -o'\n"
     )
 
 

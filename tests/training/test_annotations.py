@@ -50,14 +50,33 @@ def test_all_problems_are_listed_with_their_lines(tmp_path: Path, taxonomy: Taxo
         ROW | {"industries": "agriculture"},
         ROW,
         ROW,
+        ROW | {"id": 7, "instruments": ["subsidy", 1]},
+        ROW | {"id": "b", "targets": ["subsidy"]},
     )
-    assert [line.split(":")[1] for line in found] == ["1", "2", "3", "4", "5", "7"]
-    assert "not JSON" in found[0]
-    assert "expected an object" in found[1]
-    assert "key 'text' is missing" in found[2]
-    assert "key 'text' is a blank text" in found[3]
-    assert "expected a list of label ids" in found[4]
-    assert f"id 'a' occurs at {tmp_path / 'a.jsonl'}:6 too" in found[5]
+    assert [line.removeprefix(f"{tmp_path / 'a.jsonl'}:") for line in found] == [
+        "1: not JSON (Expecting property name enclosed in double quotes at column 2); expected one object a line",
+        "2: holds [1]; expected one object a line",
+        "3: key 'text' is missing; expected a text that is not blank",
+        "4: key 'text' is a blank text; expected a text that is not blank",
+        "5: key 'industries' is \"agriculture\"; expected a list of label ids, [] where none applies",
+        f"7: id 'a' occurs at {tmp_path / 'a.jsonl'}:6 too; expected unique ids, remove one",
+        "8: key 'id' is 7; expected a text that is not blank",
+        "8: key 'instruments' is [\"subsidy\", 1]; expected a list of label ids, [] where none applies",
+        "9: key 'targets' is [\"subsidy\"]; expected an object of label ids and probabilities",
+    ]
+
+
+@pytest.mark.parametrize("line", ["[" * 100_000, '{"id": ' + "1" * 5000 + "}", '{"id": "\\ud83d"}'])
+def test_a_line_that_json_or_a_file_cannot_hold_is_a_problem(tmp_path: Path, taxonomy: Taxonomy, line: str):
+    [problem] = problems(tmp_path / "a.jsonl", taxonomy, line)
+    assert problem.startswith(f"{tmp_path / 'a.jsonl'}:1: ")
+    assert "; expected " in problem
+
+
+def test_fifty_problems_are_listed_and_the_rest_counted(tmp_path: Path, taxonomy: Taxonomy):
+    found = problems(tmp_path / "a.jsonl", taxonomy, *["{"] * 53)
+    assert len(found) == 51
+    assert found[-1] == "... and 3 more problems"
 
 
 def test_a_file_in_another_encoding_is_one_problem(tmp_path: Path, taxonomy: Taxonomy):
@@ -100,6 +119,14 @@ def test_soft_targets_out_of_range_or_unknown_are_problems(tmp_path: Path, taxon
 def test_excluding_a_document_nobody_has_is_an_error(tmp_path: Path, taxonomy: Taxonomy):
     (tmp_path / "a.jsonl").write_text(json.dumps(ROW), encoding="utf-8")
     rows = read([tmp_path / "a.jsonl"], taxonomy)
-    assert without(rows, ["d"]) == []
     with pytest.raises(InputError, match="no annotation has doc 'e'"):
         without(rows, ["e"])
+
+
+def test_a_document_is_excluded_but_not_the_last_one(tmp_path: Path, taxonomy: Taxonomy):
+    path = tmp_path / "a.jsonl"
+    path.write_text(f"{json.dumps(ROW)}\n{json.dumps(ROW | {'id': 'b', 'doc': 'e'})}", encoding="utf-8")
+    rows = read([path], taxonomy)
+    assert [row.id for row in without(rows, ["d"])] == ["b"]
+    with pytest.raises(InputError, match="names all documents"):
+        without(rows, ["d", "e"])

@@ -46,6 +46,11 @@ def test_group_figures_and_the_baseline_beside_them_stand_on_the_card(fitted: Pa
         assert report.with_interval(figures["difference"][group], "macro_f1", sign="+") in row
 
 
+def test_without_a_baseline_the_card_says_nothing_of_one(fitted: Path, taxonomy: Taxonomy, settings_file: Path):
+    figures = {key: value for key, value in metrics_of(fitted).items() if key not in ("baseline", "difference")}
+    assert "baseline" not in card.render(figures, taxonomy, config.load(settings_file))
+
+
 def test_the_card_admits_that_figures_flatter_where_thresholds_saw_the_same_set(fitted: Path):
     assert "flatter a little" in (fitted / "README.md").read_text(encoding="utf-8")
 

@@ -16,6 +16,7 @@ from transformers import AutoModelForSequenceClassification, pipeline
 from policytag import artifact
 from policytag.calibration import sigmoid
 from policytag.encoding import Encoder
+from policytag.engine import Engine
 from policytag.errors import InputError
 from policytag.tagger import Tagger
 from policytag.text import Paragraph, normalise
@@ -44,10 +45,11 @@ def test_torch_and_onnx_runtime_agree(fitted: Path):
 
 def test_windows_of_a_long_text_are_pooled_in_both(fitted: Path):
     start = start_of(fitted)
-    windows, owners = finetune.flatten(start.encoder, TEXTS)
+    windows, owners, _ = start.encoder.windows(TEXTS)
     assert owners.tolist() == [0, 1, 1, 1, 2, 3]
-    assert finetune.predict(start, TEXTS).shape == (4, 18)
-    assert len(windows) == 6
+    rows = Engine(fitted / "model.onnx", start.encoder.pad_id).logits(windows)
+    expected = [rows[0], rows[1:4].max(axis=0), rows[4], rows[5]]
+    assert finetune.predict(start, TEXTS) == pytest.approx(np.array(expected), abs=1e-4)
 
 
 def test_the_transformers_pipeline_gives_the_probabilities_before_calibration(fitted: Path):
@@ -113,6 +115,23 @@ def test_a_block_that_fails_leaves_the_old_folder_alone(tmp_path: Path):
         (folder / artifact.MANIFEST).write_text("new", encoding="utf-8")
     assert (out / artifact.MANIFEST).read_text(encoding="utf-8") == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_was_killed_while_the_folders_changed_places_is_put_back(tmp_path: Path):
+    old = tmp_path / ".model.old"
+    old.mkdir()
+    (old / artifact.MANIFEST).write_text("old", encoding="utf-8")
+    with pytest.raises(ZeroDivisionError), export.new_folder(tmp_path / "model"):
+        _ = 1 / 0
+    assert (tmp_path / "model" / artifact.MANIFEST).read_text(encoding="utf-8") == "old"
+
+
+def test_the_working_directory_may_become_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path / "model")
+    with export.new_folder(Path()) as folder:
+        (folder / artifact.MANIFEST).write_text("new", encoding="utf-8")
+    assert (tmp_path / "model" / artifact.MANIFEST).read_text(encoding="utf-8") == "new"
 
 
 def test_a_folder_that_is_no_model_is_not_replaced(tmp_path: Path):

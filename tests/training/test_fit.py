@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from policytag.errors import InputError
 from policytag.taxonomy import Taxonomy
-from training import annotations, config, finetune, fit
-from training.annotations import target_matrix
+from training import annotations, config, export, finetune, fit, leave_one_out, out_of_fold
+from training.annotations import Annotation, target_matrix
 from training.cli import main
 from training.config import Config, ConfigError
 from training.finetune import TrainingError
@@ -31,14 +34,36 @@ def brief(settings_file: Path) -> Config:
     return config.load(settings_file, epochs=1)
 
 
+@pytest.fixture
+def dev_file(tmp_path: Path, authored_rows: Rows, write_rows: Writer) -> Path:
+    """Six rows of a document of their own."""
+    return write_rows(tmp_path / "dev.jsonl", [row | {"id": f"x{row['id']}", "doc": "x"} for row in authored_rows[:6]])
+
+
+@pytest.fixture
+def ask(rows_file: Path, tiny_encoder: Path, labels_folder: Path, tmp_path: Path) -> Callable[..., fit.Request]:
+    """Makes a request to learn from `rows_file`, changed by keywords."""
+    request = fit.Request((rows_file,), (), str(tiny_encoder), labels_folder, tmp_path / "out")
+    return lambda **changes: replace(request, **changes)
+
+
 def weights_after_training(
     encoder: Path, rows: Path, taxonomy: Taxonomy, settings: Config, scratch: Path
 ) -> torch.Tensor:
     scratch.mkdir()
     start = finetune.prepare(str(encoder), taxonomy, settings, scratch)
-    data = annotations.read([rows], taxonomy)
+    data = annotations.read([rows], taxonomy)[:16]
     finetune.train(start, [row.text for row in data], target_matrix(data), settings)
     return start.model.classifier.weight.detach().clone()
+
+
+def damaged(encoder: Path, folder: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> Path:
+    """A copy of an encoder with changed weights."""
+    shutil.copytree(encoder, folder)
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
 
 
 def test_the_model_learns_sixty_plain_rows(fitted: Path):
@@ -46,6 +71,11 @@ def test_the_model_learns_sixty_plain_rows(fitted: Path):
     assert figures["model"]["groups"]["all"]["micro_f1"] > 0.8
     assert figures["evaluated_on"] == figures["calibrated_on"] == "held-out"
     assert figures["data"]["train"]["paragraphs"] + figures["data"]["evaluation"]["paragraphs"] == 60
+
+
+def test_the_report_is_the_models_metrics(fitted: Path):
+    report = fitted.with_name("report.json").read_text(encoding="utf-8")
+    assert json.loads(report) == json.loads((fitted / "metrics.json").read_text(encoding="utf-8"))
 
 
 def test_the_settings_travel_with_the_model(fitted: Path, settings_file: Path):
@@ -88,8 +118,18 @@ def test_positive_weights_by_hand():
 
 def test_soft_targets_pull_towards_their_probability():
     loss = finetune._Loss(np.ones(1, dtype=np.float32))
-    value = loss({"logits": torch.zeros(1, 1)}, torch.tensor([[0.3]]))
-    assert value.item() == pytest.approx(np.log(2))
+    logits = torch.tensor([[0.0], [np.log(0.3 / 0.7)]], requires_grad=True)
+    loss({"logits": logits}, torch.tensor([[0.3], [0.3]])).backward()
+    assert logits.grad is not None
+    # The mean of two; the gradient of each is sigmoid(logit) - target.
+    assert logits.grad.ravel().tolist() == pytest.approx([(0.5 - 0.3) / 2, 0.0], abs=1e-6)
+
+
+def test_positives_count_as_often_as_their_weight_says():
+    loss = finetune._Loss(np.array([4.0], dtype=np.float32))
+    zero = {"logits": torch.zeros(1, 1)}
+    assert loss(zero, torch.ones(1, 1)).item() == pytest.approx(4 * np.log(2))
+    assert loss(zero, torch.zeros(1, 1)).item() == pytest.approx(np.log(2))
 
 
 def test_a_classifier_with_the_same_labels_keeps_its_head(
@@ -113,11 +153,8 @@ def test_a_classifier_with_other_labels_gets_a_new_head(
 def test_weights_that_are_not_numbers_stop_the_training(
     tiny_encoder: Path, rows_file: Path, taxonomy: Taxonomy, brief: Config, tmp_path: Path
 ):
-    broken = tmp_path / "broken"
-    shutil.copytree(tiny_encoder, broken)
-    tensors = load_file(broken / "model.safetensors")
-    tensors["encoder.layer.0.output.dense.weight"][0, 0] = float("nan")
-    save_file(tensors, broken / "model.safetensors", metadata={"format": "pt"})
+    name = "encoder.layer.0.output.dense.weight"
+    broken = damaged(tiny_encoder, tmp_path / "broken", lambda tensors: tensors[name].fill_(float("nan")))
     with pytest.raises(TrainingError, match="the loss became nan"):
         weights_after_training(broken, rows_file, taxonomy, brief, tmp_path / "scratch")
 
@@ -125,23 +162,30 @@ def test_weights_that_are_not_numbers_stop_the_training(
 def test_an_encoder_without_some_layer_is_refused(
     tiny_encoder: Path, taxonomy: Taxonomy, brief: Config, tmp_path: Path
 ):
-    broken = tmp_path / "broken"
-    shutil.copytree(tiny_encoder, broken)
-    tensors = load_file(broken / "model.safetensors")
-    del tensors["encoder.layer.1.output.dense.weight"]
-    save_file(tensors, broken / "model.safetensors", metadata={"format": "pt"})
-    (tmp_path / "scratch").mkdir()
+    name = "encoder.layer.1.output.dense.weight"
+    broken = damaged(tiny_encoder, tmp_path / "broken", lambda tensors: tensors.pop(name))
     with pytest.raises(TrainingError, match=r"layer\.1\.output\.dense\.weight missing"):
-        finetune.prepare(str(broken), taxonomy, brief, tmp_path / "scratch")
+        finetune.prepare(str(broken), taxonomy, brief, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_an_encoder_with_a_file_cut_short_is_refused_in_one_line(
+    tiny_encoder: Path, taxonomy: Taxonomy, brief: Config, tmp_path: Path, name: str
+):
+    shutil.copytree(tiny_encoder, tmp_path / "broken")
+    content = (tmp_path / "broken" / name).read_bytes()
+    (tmp_path / "broken" / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(TrainingError, match="broken") as caught:
+        finetune.prepare(str(tmp_path / "broken"), taxonomy, brief, tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_tokenizer_that_knows_nothing_is_refused(
     tiny_encoder: Path, taxonomy: Taxonomy, brief: Config, tmp_path: Path
 ):
     start = finetune.prepare(str(tiny_encoder), taxonomy, brief, tmp_path)
-    assert finetune.check_unknown(start.encoder, ["给予补贴。"]) == 0
     with pytest.raises(TrainingError, match=r"100% of the tokens are \[UNK\]"):
-        finetune.check_unknown(start.encoder, ["ऄअआइई"])
+        finetune.train(start, ["ऄअआइई"], np.zeros((1, len(taxonomy)), dtype=np.float32), brief)
 
 
 def test_windows_longer_than_the_encoder_reads_are_refused(tiny_encoder: Path, taxonomy: Taxonomy, tmp_path: Path):
@@ -150,34 +194,31 @@ def test_windows_longer_than_the_encoder_reads_are_refused(tiny_encoder: Path, t
 
 
 def test_documents_on_both_sides_are_refused(
-    rows_file: Path,
-    tiny_encoder: Path,
-    labels_folder: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    authored_rows: Rows,
-    write_rows: Writer,
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], authored_rows: Rows, write_rows: Writer
 ):
     dev = write_rows(tmp_path / "dev.jsonl", [row | {"id": f"dev-{row['id']}"} for row in authored_rows[:3]])
-    arguments = ["fit", "--annotations", str(rows_file), "--dev", str(dev), "--encoder", str(tiny_encoder)]
-    assert main([*arguments, "--labels", str(labels_folder), "--out", str(tmp_path / "out")]) == 1
+    assert main(["fit", *arguments, "--dev", str(dev), "--out", str(tmp_path / "out")]) == 1
     assert "document 'd0' is in --annotations and --dev" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_figures_on_dev_leave_calibration_to_held_out_documents(
-    rows_file: Path,
-    tiny_encoder: Path,
-    labels_folder: Path,
+def test_ids_on_both_sides_are_refused(
+    ask: Callable[..., fit.Request],
     taxonomy: Taxonomy,
     brief: Config,
     tmp_path: Path,
     authored_rows: Rows,
     write_rows: Writer,
 ):
-    dev = write_rows(tmp_path / "dev.jsonl", [r | {"id": f"x{r['id']}", "doc": "x"} for r in authored_rows[:6]])
-    request = fit.Request((rows_file,), (dev,), str(tiny_encoder), labels_folder, tmp_path / "out", ("d9",))
-    data = fit.read_data(request, taxonomy, brief)
+    dev = write_rows(tmp_path / "dev.jsonl", [row | {"doc": "x"} for row in authored_rows[:3]])
+    with pytest.raises(InputError, match="id 't0' is in --annotations and --dev"):
+        fit.read_data(ask(dev=(dev,)), taxonomy, brief)
+
+
+def test_figures_on_dev_leave_calibration_to_held_out_documents(
+    ask: Callable[..., fit.Request], taxonomy: Taxonomy, brief: Config, dev_file: Path
+):
+    data = fit.read_data(ask(dev=(dev_file,), exclude_docs=("d9",)), taxonomy, brief)
     assert (data.calibrated_on, data.evaluated_on) == ("held-out", "dev")
     docs = [set(annotations.documents(rows)) for rows in (data.train, data.calibration, data.dev)]
     assert docs[0] | docs[1] == {f"d{i}" for i in range(9)}
@@ -185,64 +226,119 @@ def test_figures_on_dev_leave_calibration_to_held_out_documents(
     assert docs[2] == {"x"}
 
 
-def test_out_of_fold_logits_replace_the_held_out_split(
-    rows_file: Path,
-    tiny_encoder: Path,
-    labels_folder: Path,
-    taxonomy: Taxonomy,
-    brief: Config,
-    tmp_path: Path,
-    authored_rows: Rows,
-    write_rows: Writer,
-):
-    dev = write_rows(tmp_path / "dev.jsonl", [r | {"id": f"x{r['id']}", "doc": "x"} for r in authored_rows[:6]])
-    rows = annotations.read([rows_file], taxonomy)[:5]
-    fit.write_logits(tmp_path / "oof.jsonl", rows, np.ones((5, 18), dtype=np.float32), taxonomy)
-    request = fit.Request(
-        (rows_file,), (dev,), str(tiny_encoder), labels_folder, tmp_path / "out", out_of_fold=tmp_path / "oof.jsonl"
-    )
-    data = fit.read_data(request, taxonomy, brief)
-    assert (len(data.train), len(data.calibration), data.calibrated_on) == (60, 5, "out-of-fold")
-
-
 def test_calibrating_on_dev_leaves_all_rows_to_learn_from(
-    rows_file: Path,
-    tiny_encoder: Path,
-    labels_folder: Path,
-    taxonomy: Taxonomy,
-    brief: Config,
-    tmp_path: Path,
-    authored_rows: Rows,
-    write_rows: Writer,
+    ask: Callable[..., fit.Request], taxonomy: Taxonomy, brief: Config, dev_file: Path
 ):
-    dev = write_rows(tmp_path / "dev.jsonl", [r | {"id": f"x{r['id']}", "doc": "x"} for r in authored_rows[:6]])
-    request = fit.Request((rows_file,), (dev,), str(tiny_encoder), labels_folder, tmp_path / "out", calibrate_on="dev")
-    data = fit.read_data(request, taxonomy, brief)
+    data = fit.read_data(ask(dev=(dev_file,), calibrate_on="dev"), taxonomy, brief)
     assert (len(data.train), data.calibration, data.calibrated_on) == (60, data.dev, "dev")
 
 
-def test_bad_rows_fail_with_one_line_each_and_nothing_is_written(
-    tiny_encoder: Path,
-    labels_folder: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    authored_rows: Rows,
-    write_rows: Writer,
+@pytest.mark.parametrize("what", [{"calibrate_on": "dev"}, {"out_of_fold": Path("oof.jsonl")}])
+def test_calibrating_elsewhere_needs_rows_to_measure_on(
+    ask: Callable[..., fit.Request], taxonomy: Taxonomy, brief: Config, what: dict[str, Any]
 ):
-    rows = [row | {"instruments": ["tax"]} for row in authored_rows[:2]]
-    path = write_rows(tmp_path / "bad.jsonl", rows)
-    arguments = ["fit", "--annotations", str(path), "--encoder", str(tiny_encoder), "--labels", str(labels_folder)]
-    assert main([*arguments, "--out", str(tmp_path / "out")]) == 1
+    with pytest.raises(InputError, match="give --dev"):
+        fit.read_data(ask(**what), taxonomy, brief)
+
+
+def test_out_of_fold_logits_replace_the_held_out_split_and_logits_of_dev_are_saved(
+    ask: Callable[..., fit.Request],
+    taxonomy: Taxonomy,
+    rows_file: Path,
+    dev_file: Path,
+    fitted: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    settings = config.load(fitted / "training.toml", epochs=0)
+    five = annotations.read([rows_file], taxonomy)[:5]
+    gold = annotations.gold_matrix(five)
+    out_of_fold.write(tmp_path / "oof.jsonl", five, np.where(gold, 4, -4).astype(np.float32), taxonomy)
+
+    def write_network(start: finetune.Start, folder: Path, texts: Sequence[str]) -> float:
+        for name in ("config.json", "model.safetensors", "tokenizer.json", "model.onnx", "golden.json"):
+            shutil.copyfile(fitted / name, folder / name)
+        return 0.0
+
+    monkeypatch.setattr(export, "write_model", write_network)
+    request = ask(dev=(dev_file,), out_of_fold=tmp_path / "oof.jsonl", save_logits=tmp_path / "saved" / "x.jsonl")
+    report = fit.fit(replace(request, with_baseline=False), settings)
+    assert {name: report["data"][name]["paragraphs"] for name in ("train", "calibration", "evaluation")} == {
+        "train": 60,
+        "calibration": 5,
+        "evaluation": 6,
+    }
+    assert (report["calibrated_on"], report["evaluated_on"]) == ("out-of-fold", "dev")
+    assert report["temperature"] == pytest.approx(0.1, abs=1e-3)  # the logits are all right, not the untrained model's
+    assert set(report["data"]["files"]) == {"rows.jsonl", "dev.jsonl", "oof.jsonl"}
+    dev = annotations.read([dev_file], taxonomy)
+    assert out_of_fold.read(tmp_path / "saved" / "x.jsonl", dev, taxonomy)[0] == dev
+
+
+def test_bad_rows_fail_with_one_line_each_and_nothing_is_written(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], authored_rows: Rows, write_rows: Writer
+):
+    path = write_rows(tmp_path / "bad.jsonl", [row | {"instruments": ["tax"]} for row in authored_rows[:2]])
+    assert main(["fit", *arguments, "--annotations", str(path), "--out", str(tmp_path / "out")]) == 1
     lines = [line for line in capsys.readouterr().err.splitlines() if "bad.jsonl" in line]
     assert [line.removeprefix(str(path))[:3] for line in lines] == [":1:", ":2:"]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("option", ["--out", "--report", "--save-logits"])
+def test_what_cannot_be_written_is_said_before_the_training(
+    arguments: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+):
+    monkeypatch.setattr(finetune, "prepare", lambda *_: pytest.fail("it began"))
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    target = tmp_path / "file" / "below" / "it"
+    assert main(["fit", *arguments, "--out", str(tmp_path / "out"), option, str(target)]) == 1
+    expected = f"{target}: cannot be written because of {tmp_path / 'file'}; give another place"
+    assert capsys.readouterr().err.splitlines()[-1] == expected
+
+
+def test_a_folder_in_the_place_of_a_report_is_refused(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["fit", *arguments, "--out", str(tmp_path / "out"), "--report", str(tmp_path)]) == 1
+    assert f"{tmp_path}: cannot be written" in capsys.readouterr().err
+
+
+def test_an_error_of_the_operating_system_is_one_line(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "model.onnx")
+
+    monkeypatch.setattr(fit, "fit", full)
+    assert main(["fit", *arguments, "--out", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("model.onnx: No space left on device; check")
+
+
+def test_a_baseline_without_n_grams_fails_before_the_training(
+    ask: Callable[..., fit.Request], brief: Config, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(finetune, "prepare", lambda *_: pytest.fail("it began"))
+    with pytest.raises(InputError, match=r"baseline: .* baseline_min_df"):
+        fit.fit(ask(), replace(brief, baseline_min_df=1000))
 
 
 def test_an_encoder_that_is_nowhere_is_one_line(
-    rows_file: Path, labels_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    arguments = ["fit", "--annotations", str(rows_file), "--encoder", str(tmp_path), "--labels", str(labels_folder)]
-    assert main([*arguments, "--out", str(tmp_path / "out")]) == 1
+    assert main(["fit", *arguments, "--encoder", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
     assert str(tmp_path) in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_an_encoder_is_called_by_its_folders_name_and_hash_or_its_hub_name(tiny_encoder: Path, tmp_path: Path):
+    assert fit.encoder_name("hfl/chinese-roberta-wwm-ext") == "hfl/chinese-roberta-wwm-ext"
+    assert fit.encoder_name(str(tmp_path)) == tmp_path.name
+    digest = hashlib.sha256((tiny_encoder / "model.safetensors").read_bytes()).hexdigest()
+    assert fit.encoder_name(str(tiny_encoder)) == f"{tiny_encoder.name} (sha256 {digest[:12]})"
 
 
 @pytest.mark.parametrize("name", ["./encodr", "/no/encoder"])
@@ -271,23 +367,54 @@ def test_bad_settings_are_named(tmp_path: Path, text: str, message: str):
 
 
 def test_leave_one_out_tags_each_document_with_a_model_that_did_not_see_it(
-    rows_file: Path,
-    tiny_encoder: Path,
-    labels_folder: Path,
-    settings_file: Path,
+    arguments: list[str],
+    brief: Config,
     tmp_path: Path,
     authored_rows: Rows,
     write_rows: Writer,
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    seen: list[set[str]] = []
+    split = fit.split
+
+    def recorded(rows: Sequence[Annotation], settings: Config) -> tuple[list[Annotation], list[Annotation]]:
+        seen.append({row.doc for row in rows})
+        return split(rows, settings)
+
+    monkeypatch.setattr(fit, "split", recorded)
+    (tmp_path / "brief.toml").write_text(brief.to_toml(), encoding="utf-8")
     tests = write_rows(tmp_path / "tests.jsonl", [row for row in authored_rows if row["doc"] in ("d0", "d1")])
-    arguments = ["leave-one-out", "--annotations", str(rows_file), "--test", str(tests), "--encoder", str(tiny_encoder)]
-    arguments += ["--labels", str(labels_folder), "--config", str(settings_file), "--report", str(tmp_path / "r.json")]
-    assert main([*arguments, "--write", str(tmp_path / "page" / "r.md")]) == 0
+    arguments = ["leave-one-out", *arguments, "--config", str(tmp_path / "brief.toml"), "--test", str(tests)]
+    assert main([*arguments, "--report", str(tmp_path / "r.json"), "--write", str(tmp_path / "page" / "r.md")]) == 0
+    everything = {f"d{i}" for i in range(10)}
+    assert seen == [everything - {"d0"}, everything - {"d1"}]
     report = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
     assert {doc: f["paragraphs"] for doc, f in report["documents"].items()} == {"d0": 6, "d1": 6}
-    assert report["model"]["groups"]["all"]["micro_f1"] > 0.6
-    assert all(row["missing"] or row["extra"] for row in report["wrong"])
     assert "Leave one document out" in (tmp_path / "page" / "r.md").read_text(encoding="utf-8")
+
+
+def test_leave_one_out_pools_documents_and_lists_what_is_wrong(taxonomy: Taxonomy, brief: Config):
+    zero, talent = (0.0,) * len(taxonomy), (0.0, 1.0) + (0.0,) * (len(taxonomy) - 2)
+    rows = [
+        Annotation("a", "one", "引进\n人才。", talent),
+        Annotation("b", "one", "附件", zero),
+        Annotation("c", "two", "人才", talent),
+    ]
+    chosen = np.zeros((3, len(taxonomy)), dtype=bool)
+    chosen[[0, 1], [1, 0]] = True
+    report = leave_one_out._report(rows, chosen, chosen.astype(np.float32), taxonomy, brief)
+    # Document one: one hit, one extra, 2 / 3; two: one missed. Talent: one hit, one missed.
+    assert report["documents"] == {
+        "one": {"paragraphs": 2, "micro_f1": 0.6667},
+        "two": {"paragraphs": 1, "micro_f1": 0.0},
+    }
+    assert report["model"]["labels"]["talent"]["f1"] == 0.6667
+    assert report["wrong"] == [
+        {"id": "b", "start": "附件", "missing": [], "extra": ["subsidy"]},
+        {"id": "c", "start": "人才", "missing": ["talent"], "extra": []},
+    ]
+    report = leave_one_out._report(rows[:1], ~chosen[:1], chosen[:1].astype(np.float32), taxonomy, brief)
+    assert report["wrong"][0]["start"] == "引进 人才。"
 
 
 def test_help_needs_no_torch():
@@ -296,3 +423,12 @@ def test_help_needs_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert all(verb in done.stdout for verb in ("fit", "leave-one-out", "pretrain"))
+
+
+def test_blending_moves_the_weights_back_towards_the_start() -> None:
+    layer = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.constant_(layer.weight, 4.0)
+    finetune.blend(layer, {"weight": torch.tensor([[2.0]])}, 0.25)
+    assert layer.weight.item() == 3.5
+    finetune.blend(layer, {"weight": torch.tensor([[2.0]])}, 0.0)
+    assert layer.weight.item() == 3.5

@@ -97,10 +97,10 @@ def test_calibration_error_by_hand():
     assert metrics.calibration_error(np.array([[1.0], [0.0]]), np.array([[1], [0]], dtype=bool)) == 0
 
 
-def test_a_thousand_resamples_of_real_size_take_less_than_two_seconds():
+def test_a_thousand_resamples_of_real_size_take_less_than_two_seconds_of_computing():
     rng = np.random.default_rng(0)
     gold = rng.random((5000, 3)) < 0.1
     docs = [str(i // 2) for i in range(5000)]
-    started = time.perf_counter()
+    started = time.process_time()
     metrics.score(gold, gold, rng.random((5000, 3)), TAXONOMY, Bootstrap.draw(docs, 1000, seed=1))
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from training import pretrain as program
+from training.cli import main
 
 
 def test_the_command_answers_a_mistake_with_one_line_and_exit_code_one(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = program.main(["--text", str(tmp_path / "absent.txt"), "--out", str(tmp_path / "encoder")])
-    assert code == 1
-    assert "absent.txt: no such file" in caplog.text
+    assert main(["pretrain", "--text", str(tmp_path / "absent.txt"), "--out", str(tmp_path / "encoder")]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"{tmp_path / 'absent.txt'}: no such file")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from policytag.calibration import decide, probabilities
 from training.thresholds import fit, fit_temperature, fit_thresholds
 
 
@@ -61,8 +62,10 @@ def test_thresholds_stay_within_their_bounds():
     assert 0.2 <= low[0] <= 0.8
 
 
-def test_fit_gives_what_serving_reads():
-    logits = np.array([[3.0, -2.0], [-3.0, 2.0], [2.0, -1.0], [-1.0, -3.0]], dtype=np.float32)
-    calibration = fit(logits, logits > 0, shrink=10, low=0.2, high=0.8)
-    assert calibration.temperature > 0
-    assert len(calibration.thresholds) == 2
+def test_what_is_fitted_on_separable_rows_decides_them_rightly():
+    # A threshold of 0.5 would miss the second row's first label.
+    logits = np.array([[3.0, -2.0], [-0.3, 2.0], [2.0, -3.0], [-1.5, -3.0]], dtype=np.float32)
+    gold = np.array([[1, 0], [1, 1], [1, 0], [0, 0]], dtype=bool)
+    calibration = fit(logits, gold, shrink=0, low=0.1, high=0.9)
+    assert (decide(probabilities(logits, calibration.temperature), calibration.thresholds) == gold).all()
+    assert calibration.thresholds[0] < 0.5

@@ -134,8 +134,11 @@ def _check_ranges(path: Path | None, config: PretrainConfig) -> None:
     may_be_zero = {"threads", "mlm_weight", "contrast_weight", "weight_decay", "dropout", "warmup_steps", "seed"}
     for field in fields(config):
         value = getattr(config, field.name)
-        if not isinstance(value, str) and (value < 0 or (value == 0 and field.name not in may_be_zero)):
+        if not isinstance(value, str) and not (value > 0 or (value == 0 and field.name in may_be_zero)):
             raise PretrainError(f"{where}: '{field.name}' is {value}, expected a positive number")
+    for key in ("validation_share", "mask_rate", "dropout"):
+        if getattr(config, key) >= 1:
+            raise PretrainError(f"{where}: '{key}' is {getattr(config, key)}, expected less than 1")
     if config.mlm_weight == config.contrast_weight == 0:
         raise PretrainError(f"{where}: 'mlm_weight' and 'contrast_weight' are both 0: there is nothing to learn")
     if config.max_tokens + 2 > config.max_positions or config.min_tokens > config.max_tokens:

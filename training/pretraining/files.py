@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from policytag.artifact import sha256
 from training.pretraining.errors import PretrainError
 
 
 def file_hash(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256(path)
     except OSError as error:
         raise PretrainError(f"{path}: cannot be read ({error.strerror})") from None
 

@@ -40,7 +40,7 @@ def pretrain(
         True when the encoder was written, False when the time was up before.
 
     Raises:
-        PretrainError: something in the data, the settings or the checkpoints is not as it must be.
+        PolicytagError: something in the data, the settings or the checkpoints is not as it must be.
     """
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -48,7 +48,9 @@ def pretrain(
     with locked(inputs.work) if accelerator.is_main_process else nullcontext():
         if not resume and checkpoint_folders(inputs.work):
             raise PretrainError(f"{inputs.work}: has checkpoints of a run; add --resume or give another --work folder")
-        probe = Probe(inputs, settings) if inputs.probe_train and inputs.probe_dev else None
+        if bool(inputs.probe_train) != bool(inputs.probe_dev):
+            raise PretrainError("the probe learns from one file and is scored on another; give both or neither")
+        probe = Probe(inputs, settings) if inputs.probe_train else None
         run = prepare(settings, inputs, accelerator)
         if resume:
             restore_checkpoint(run)

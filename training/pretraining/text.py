@@ -5,7 +5,6 @@ Knows neither tokens nor passages; a paragraph is a line, a document what stands
 
 from __future__ import annotations
 
-import json
 import lzma
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from policytag.text import normalise
+from training import jsonl
 from training.pretraining.errors import PretrainError
 
 TEXT_SUFFIXES = (".txt", ".txt.xz")
@@ -100,16 +100,7 @@ def sample_paragraphs(files: Sequence[Path], excluded: set[str], characters: int
 
 def read_texts(path: Path) -> Iterator[str]:
     """Streams the `text` of a JSONL file's records."""
-    try:
-        with path.open(encoding="utf-8-sig") as stream:
-            for number, line in enumerate(stream, 1):
-                if not line.strip():
-                    continue
-                record = json.loads(line)
-                if not isinstance(record, dict) or not isinstance(record.get("text"), str):
-                    raise PretrainError(f"{path}:{number}: expected a JSON object with a string 'text'")
-                yield record["text"]
-    except OSError as error:
-        raise PretrainError(f"{path}: cannot be read ({error.strerror})") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise PretrainError(f"{path}: not JSONL in UTF-8: {error}") from None
+    for place, row in jsonl.read(path):
+        if not isinstance(row.get("text"), str):
+            raise PretrainError(f"{place}: no 'text'; expected rows with a text")
+        yield row["text"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 from array import array
 from collections.abc import Sequence
@@ -86,7 +85,8 @@ def _data_hash(files: Sequence[Path], tokenizer: Tokenizer, exclude: Sequence[Pa
 def _build_cache(
     folder: Path, files: Sequence[Path], tokenizer: Tokenizer, exclude: Sequence[Path], max_chars: int, data_hash: str
 ) -> None:
-    building = folder.with_name(f"{folder.name}.building-{os.getpid()}")
+    building = folder.with_name(f"{folder.name}.building")
+    shutil.rmtree(building, ignore_errors=True)  # what a killed run left
     building.mkdir(parents=True)
     excluded = excluded_texts(exclude)
     try:

@@ -38,12 +38,13 @@ def test_counts_do_not_depend_on_the_size_of_the_chunks(monkeypatch: pytest.Monk
 
 
 def test_shifted_ppmi_keeps_what_is_seen_together_more_often_than_by_chance() -> None:
-    # Two tokens, each next to itself 3 times and to the other once: p = 3/8 against 1/4 by chance, PMI log 1.5.
+    # Two tokens, each next to itself 3 times (6, both ways) and to the other once: of a token's 7 neighbours 6 are it
+    # again, against one in two by chance.
     counts = count_neighbours(
         np.array([0, 0, 0, 0, 1, 1, 1, 1, 0, 1]), np.array([4, 4, 2]), np.ones(3, bool), 2, window=1
     )
     assert counts.toarray().tolist() == [[6, 1], [1, 6]]
-    expected = math.log((6 / 14) / (1 / 4) / 1.5) - math.log(2 * 7**0.75 / (7**0.75 * 2))
+    expected = math.log((6 / 7) / (1 / 2) / 1.5)
     assert shifted_ppmi(counts).toarray() == pytest.approx(np.diag([expected, expected]))
 
 

@@ -104,6 +104,13 @@ def test_a_run_stopped_for_time_resumes_to_the_same_weights(
     assert weights(inputs) == weights(whole)
 
 
+def test_a_probe_without_rows_to_score_is_refused(
+    inputs: Inputs, tmp_path: Path, topics: tuple[str, ...], tiny: Callable[..., PretrainConfig]
+) -> None:
+    with pytest.raises(PretrainError, match="give both or neither"):
+        pretrain(tiny(), replace(inputs, **{**probe_files(tmp_path, topics), "probe_dev": []}))
+
+
 def test_a_second_run_in_a_used_work_folder_is_refused(inputs: Inputs, tiny: Callable[..., PretrainConfig]) -> None:
     pretrain(tiny(max_steps=2), inputs)
     with pytest.raises(PretrainError, match="--resume"):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from training.pretraining.errors import PretrainError
-from training.pretraining.text import read_paragraphs, sample_paragraphs, text_files
+from training.pretraining.text import excluded_texts, read_paragraphs, sample_paragraphs, text_files
 from training.pretraining.tokens import token_cache
 from training.tokenizer import load_tokenizer
 
@@ -79,6 +79,23 @@ def test_the_cache_is_made_once_for_the_same_text_and_again_for_another(
     assert isinstance(first.ids, np.memmap)
     assert first.ids.dtype == np.uint16
     assert token_cache(tmp_path, [texts], tokenizer, [], 5).facts.data_hash != first.facts.data_hash
+
+
+def test_a_cache_that_a_kill_left_half_made_is_made_anew(tmp_path: Path, texts: Path, tokenizer_file: Path) -> None:
+    tokenizer = load_tokenizer(tokenizer_file)
+    whole = token_cache(tmp_path / "whole", [texts], tokenizer, [], 2000)
+    [made] = (tmp_path / "whole").iterdir()
+    (tmp_path / "killed" / f"{made.name}.building").mkdir(parents=True)
+    (tmp_path / "killed" / f"{made.name}.building" / "ids.raw").write_bytes(b"x")
+    again = token_cache(tmp_path / "killed", [texts], tokenizer, [], 2000)
+    assert np.array_equal(again.ids, whole.ids)
+    assert [path.name for path in (tmp_path / "killed").iterdir()] == [made.name]
+
+
+def test_rows_to_leave_out_that_have_no_text_are_named(tmp_path: Path) -> None:
+    (tmp_path / "dev.jsonl").write_text('{"text": "补贴"}\n{"id": "b"}\n', encoding="utf-8")
+    with pytest.raises(PretrainError, match=r"dev\.jsonl:2: no 'text'"):
+        excluded_texts([tmp_path / "dev.jsonl"])
 
 
 def test_text_that_is_empty_or_unknown_to_the_tokenizer_is_refused(tmp_path: Path, tokenizer_file: Path) -> None:
