@@ -36,7 +36,7 @@ class Config:
         clip_norm: Largest gradient norm.
         dropout: Everywhere in the network and before the head, in [0, 1).
         keep_start: Share of the starting weights in the result, in [0, 1): WiSE-FT (Wortsman et al. 2022,
-            arXiv:2109.01903). For a start that has learnt these labels already; a new head would be watered down.
+            arXiv:2109.01903). Only where the start has learnt these labels already: with a new head it counts as 0.
         positive_weight_min: Lower bound of a label's weight for positives, sqrt(negatives / positives).
         positive_weight_max: Upper bound of it; 1 for both switches weighting off.
         precision: ``bf16`` (autocast) or ``fp32``.

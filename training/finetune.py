@@ -52,11 +52,13 @@ class Start:
         model: On the CPU, float32, its head new or kept.
         encoder: The encoder's tokenizer with the recipe of the settings.
         tokenizer_folder: Holds ``tokenizer.json`` and ``tokenizer_config.json``.
+        head_kept: Whether it has learnt these labels already.
     """
 
     model: BertForSequenceClassification
     encoder: Encoder
     tokenizer_folder: Path
+    head_kept: bool = False
 
 
 def prepare(source: str, taxonomy: Taxonomy, config: Config, tokenizer_folder: Path) -> Start:
@@ -80,7 +82,7 @@ def prepare(source: str, taxonomy: Taxonomy, config: Config, tokenizer_folder: P
         tokenizer = load_tokenizer(source)
     except ValueError as error:
         raise TrainingError(str(error)) from None
-    model = _load_model(source, taxonomy, config)
+    model, head_kept = _load_model(source, taxonomy, config)
     positions = model.config.max_position_embeddings
     if positions < config.max_tokens:
         raise TrainingError(
@@ -92,10 +94,11 @@ def prepare(source: str, taxonomy: Taxonomy, config: Config, tokenizer_folder: P
             "expected a tokenizer that belongs to the network"
         )
     save_tokenizer(tokenizer, tokenizer_folder, config.max_tokens)
-    return Start(model, Encoder(tokenizer_folder / "tokenizer.json", config.recipe), tokenizer_folder)
+    return Start(model, Encoder(tokenizer_folder / "tokenizer.json", config.recipe), tokenizer_folder, head_kept)
 
 
-def _load_model(source: str, taxonomy: Taxonomy, config: Config) -> BertForSequenceClassification:
+def _load_model(source: str, taxonomy: Taxonomy, config: Config) -> tuple[BertForSequenceClassification, bool]:
+    """The network, and whether the head it brought was kept."""
     labels = dict(enumerate(taxonomy.ids))
     try:
         settings = transformers.AutoConfig.from_pretrained(source)
@@ -127,7 +130,7 @@ def _load_model(source: str, taxonomy: Taxonomy, config: Config) -> BertForSeque
         torch.nn.init.normal_(model.classifier.weight, std=model.config.initializer_range)
         torch.nn.init.zeros_(model.classifier.bias)
     log.info("encoder: %d parameters, head %s", model.num_parameters(), "kept" if keep_head else "new")
-    return model
+    return model, keep_head
 
 
 def _check_unknown(encoder: Encoder, texts: Sequence[str]) -> None:
@@ -218,7 +221,7 @@ def train(start: Start, texts: Sequence[str], targets: NDArray[np.float32], conf
         # Accelerate put autocast into the model's forward; measuring and export want float32.
         trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     start.model.set_attn_implementation("eager")  # what is measured and exported, whatever it was trained with
-    blend(start.model.cpu().eval(), before, config.keep_start)
+    blend(start.model.cpu().eval(), before, config.keep_start if start.head_kept else 0.0)
     round_weights(start.model)
 
 

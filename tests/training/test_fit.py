@@ -432,3 +432,12 @@ def test_blending_moves_the_weights_back_towards_the_start() -> None:
     assert layer.weight.item() == 3.5
     finetune.blend(layer, {"weight": torch.tensor([[2.0]])}, 0.0)
     assert layer.weight.item() == 3.5
+
+
+def test_only_a_start_that_brings_its_head_is_said_to_know_the_labels(
+    tiny_encoder: Path, fitted: Path, tmp_path: Path, taxonomy: Taxonomy, settings_file: Path
+) -> None:
+    for source, known in ((tiny_encoder, False), (fitted, True)):
+        folder = tmp_path / str(known)
+        folder.mkdir()
+        assert finetune.prepare(str(source), taxonomy, config.load(settings_file), folder).head_kept is known
