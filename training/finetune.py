@@ -204,7 +204,8 @@ def train(start: Start, texts: Sequence[str], targets: NDArray[np.float32], conf
         torch.set_num_threads(config.threads)
     dataset = _dataset(start.encoder, texts, targets)
     log.info("training on %d paragraphs, %d windows", len(texts), len(dataset))
-    before = {name: parameter.detach().clone() for name, parameter in start.model.named_parameters()}
+    share = config.keep_start if start.head_kept else 0.0
+    before = {name: p.detach().clone() for name, p in start.model.named_parameters()} if share else {}
     loss = _Loss(positive_weights(targets, config.positive_weight_min, config.positive_weight_max))
     with tempfile.TemporaryDirectory() as scratch:
         trainer = transformers.Trainer(
@@ -221,7 +222,7 @@ def train(start: Start, texts: Sequence[str], targets: NDArray[np.float32], conf
         # Accelerate put autocast into the model's forward; measuring and export want float32.
         trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     start.model.set_attn_implementation("eager")  # what is measured and exported, whatever it was trained with
-    blend(start.model.cpu().eval(), before, config.keep_start if start.head_kept else 0.0)
+    blend(start.model.cpu().eval(), before, share)
     round_weights(start.model)
 
 
