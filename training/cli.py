@@ -70,6 +70,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         "fit": ("fine-tune an encoder, measure it, write a model folder", _fit_arguments, _fit),
         "leave-one-out": ("measure on each document of a set with a model that did not see it", _loo_arguments, _loo),
         "attach": ("join labels kept apart from their text with it", _attach_arguments, _attach),
+        "soft-label": ("label text with the mean opinion of teachers", _soft_label_arguments, _soft_label),
         "pretrain": ("pretrain the small encoder on unlabelled text", _pretrain_arguments, _pretrain),
     }
     for name, (text, add_arguments, run) in table.items():
@@ -162,6 +163,18 @@ def _attach(args: argparse.Namespace) -> int:
     from training import attach
 
     return attach.run(args)
+
+
+def _soft_label_arguments(parser: argparse.ArgumentParser) -> None:
+    from training import soft_labels
+
+    soft_labels.add_arguments(parser)
+
+
+def _soft_label(args: argparse.Namespace) -> int:
+    from training import soft_labels
+
+    return soft_labels.run(args)
 
 
 def _pretrain_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,141 @@
+"""``policytag-train soft-label``: several teachers' mean opinion on unlabelled paragraphs, for a student to learn from.
+
+The teachers are finished model folders and, from annotations, the TF-IDF baseline. What they are worth alone and what
+a student makes of them is measured elsewhere. Distillation: Hinton et al. 2015, arXiv:1503.02531.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from policytag.calibration import sigmoid
+from policytag.errors import InputError
+from policytag.tagger import Tagger
+from policytag.text import normalise
+from training import annotations, baseline, config, fit, jsonl, splits
+from training.annotations import Annotation, gold_matrix
+from training.config import Config
+from training.pretraining.text import comparable, excluded_texts, read_paragraphs, text_files
+
+log = logging.getLogger(__name__)
+
+CALIBRATION_SHARE = 0.2
+"""Share of the annotated documents that the TF-IDF teacher's distances are turned into logits on."""
+MIN_CHARS, MAX_CHARS = 12, 1000
+"""Normalised lengths of the paragraphs drawn: shorter ones say nothing, longer ones cost much and are rare."""
+POSSIBLE = 0.05
+"""Highest probability below which a paragraph counts as one that nothing applies to."""
+LOT = 4096
+"""Paragraphs a model is given at a time."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of ``policytag-train soft-label``."""
+    add = parser.add_argument
+    add("--text", type=Path, nargs="+", required=True, metavar="FILE", help=".txt(.xz) files or folders of them")
+    add("--out", type=Path, required=True, metavar="FILE.jsonl", help="rows with 'targets' to write, for fit")
+    add("--model", type=Path, nargs="+", default=[], metavar="DIR", help="model folders that teach")
+    add("--annotations", type=Path, nargs="+", default=[], metavar="FILE", help="what the TF-IDF teacher learns from")
+    add("--exclude", type=Path, nargs="+", default=[], metavar="JSONL", help="texts that must not be learnt from")
+    add("--paragraphs", type=int, default=200_000, metavar="N", help="paragraphs drawn [%(default)s]")
+    add("--keep-empty", type=float, default=0.25, metavar="SHARE",
+        help="share kept of the paragraphs that the teachers agree nothing applies to [%(default)s]")  # fmt: skip
+    add("--labels", type=Path, default=Path("labels"), metavar="FOLDER", help="folder with taxonomy.yaml [%(default)s]")
+    add("--config", type=Path, metavar="FILE.toml", help="settings to change (all of them: training/config.toml)")
+    add("--seed", type=int, metavar="N", help="overrides the settings' seed")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs ``policytag-train soft-label``."""
+    if not args.model and not args.annotations:
+        raise InputError("soft-label: no teacher; give --model, --annotations, or both")
+    settings = config.load(args.config, seed=args.seed)
+    taxonomy = fit.load_taxonomy(args.labels)
+    excluded = excluded_texts([*args.exclude, *args.annotations])
+    drawn = draw(args.text, excluded, args.paragraphs, settings.seed)
+    texts = [text for _, text in drawn]
+    opinions = [_model_logits(folder, taxonomy.ids, texts) for folder in args.model]
+    if args.annotations:
+        opinions.append(tfidf_logits(annotations.read(args.annotations, taxonomy), texts, settings))
+    probability = sigmoid(np.mean(opinions, axis=0))
+    kept = keep(probability, args.keep_empty, settings.seed)
+    log.info("%d teachers, %d paragraphs, %d kept", len(opinions), len(texts), len(kept))
+    jsonl.write(args.out, _rows(drawn, probability, kept, taxonomy.ids))
+    return 0
+
+
+def draw(paths: Sequence[Path], excluded: set[str], number: int, seed: int) -> list[tuple[int, str]]:
+    """A random sample of different paragraphs, each with its document's number, in the order of the text.
+
+    Args:
+        excluded: Texts to leave out, in their `comparable` form.
+
+    Raises:
+        InputError: If there is none.
+    """
+    seen = set(excluded)
+    found: list[tuple[int, str]] = []
+    for document, paragraph in read_paragraphs(text_files(paths)):
+        key = comparable(paragraph)
+        if key not in seen and MIN_CHARS <= len(normalise(paragraph)) <= MAX_CHARS:
+            seen.add(key)
+            found.append((document, paragraph))
+    if not found:
+        raise InputError(f"{paths[0]}: no paragraph of {MIN_CHARS} to {MAX_CHARS} characters; expected plain text")
+    chosen = np.random.default_rng(seed).permutation(len(found))[:number]
+    return [found[i] for i in sorted(chosen)]
+
+
+def tfidf_logits(rows: Sequence[Annotation], texts: Sequence[str], settings: Config) -> NDArray[np.float32]:
+    """The baseline's distances as logits, by a logistic curve a label that is fitted on documents held out.
+
+    Shape: ``(n, L) float32``. Platt 1999, "Probabilistic outputs for support vector machines".
+    """
+    gold, words = gold_matrix(rows), [row.text for row in rows]
+    held = splits.hold_out([row.doc for row in rows], gold, CALIBRATION_SHARE, settings.seed)
+    inside = [text for text, out in zip(words, held, strict=True) if not out]
+    outside = [text for text, out in zip(words, held, strict=True) if out]
+    distances = baseline.scores(inside, gold[~held], outside, settings)
+    logits = baseline.scores(words, gold, texts, settings)
+    for column in range(gold.shape[1]):
+        label = gold[held, column]
+        if label.all() or not label.any():
+            raise InputError(f"label column {column}: held out only one way; expected more annotations of it")
+        curve = LogisticRegression(C=100.0).fit(distances[:, [column]], label)
+        logits[:, column] = curve.decision_function(logits[:, [column]])
+    return logits.astype(np.float32)
+
+
+def keep(probability: NDArray[np.float32], share: float, seed: int) -> NDArray[np.intp]:
+    """Rows where something may apply, and a share of the others. Shape: ``(n, L)`` -> ``(k,)``, rising."""
+    possible = probability.max(axis=1) >= POSSIBLE
+    return np.flatnonzero(possible | (np.random.default_rng(seed).random(len(possible)) < share))
+
+
+def _model_logits(folder: Path, ids: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:
+    """Calibrated logits. Shape: ``(n, L) float32``."""
+    tagger = Tagger.load(folder)
+    if tuple(tagger.taxonomy.ids) != tuple(ids):
+        raise InputError(f"{folder}: its labels are not those of --labels; expected a model of the same taxonomy")
+    lots = []
+    for start in range(0, len(texts), LOT):
+        lots.append(tagger.logits(texts[start : start + LOT])[0])
+        log.info("%s: %d of %d paragraphs", folder, start + len(lots[-1]), len(texts))
+    return (np.concatenate(lots) / tagger.artifact.calibration.temperature).astype(np.float32)
+
+
+def _rows(
+    drawn: Sequence[tuple[int, str]], probability: NDArray[np.float32], kept: NDArray[np.intp], ids: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    for i in kept:
+        document, text = drawn[i]
+        targets = {label: round(float(p), 4) for label, p in zip(ids, probability[i], strict=True)}
+        yield {"id": f"soft-{i}", "doc": f"soft/{document}", "text": text, "targets": targets}
