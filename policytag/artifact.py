@@ -183,7 +183,7 @@ def _golden(data: Mapping[str, Any]) -> tuple[Golden, ...]:
 
 def _read(path: Path, build: Callable[[dict[str, Any]], T]) -> T:
     """What ``build`` makes of the object in a JSON file; whatever is wrong with it names the file."""
-    data = _read_json(path)
+    data = read_json(path)
     try:
         return build(data)
     except PolicytagError as error:
@@ -192,7 +192,12 @@ def _read(path: Path, build: Callable[[dict[str, Any]], T]) -> T:
         raise ArtifactError(f"{path}: not as format {FORMAT} has it ({error!r}); restore the file") from None
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of a model folder.
+
+    Raises:
+        ArtifactError: If the file is missing or holds something else.
+    """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""``policytag-train attach``: labels that are kept apart from their text, joined with it again.
+"""Labels that are kept apart from their text, joined with it again. Knows no taxonomy.
 
 Some text may be learnt from but not published with the labels. Its rows carry ``text_sha256``, the SHA-256 of the
 stripped paragraph in UTF-8, in the place of ``text``; whoever has the text gets ordinary annotations back.
@@ -6,9 +6,7 @@ stripped paragraph in UTF-8, in the place of ``text``; whoever has the text gets
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -18,35 +16,7 @@ from training.annotations import LISTS
 from training.jsonl import Row
 from training.pretraining.text import read_paragraphs, text_files
 
-log = logging.getLogger(__name__)
-
 KEY = "text_sha256"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--labels-apart", type=Path, nargs="+", required=True, metavar="FILE", help=f"rows with {KEY} instead of text")
-    add(
-        "--text",
-        type=Path,
-        nargs="+",
-        required=True,
-        metavar="FILE",
-        help=".txt, .txt.xz: the lines that have labels; .jsonl: all rows, with newer labels where there are any",
-    )
-    add("--out", type=Path, required=True, metavar="FILE.jsonl", help="annotations to write")
-
-
-def run(args: argparse.Namespace) -> int:
-    labels = read_apart(args.labels_apart)
-    rows, found = attach(labels, args.text)
-    if not found:
-        raise InputError(
-            f"{args.text[0]}: none of the {len(labels)} labelled texts is in it; expected the text they fit"
-        )
-    log.info("%d of %d labelled texts found", found, len(labels))
-    jsonl.write(args.out, rows)
-    return 0
 
 
 def digest(text: str) -> str:

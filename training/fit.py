@@ -248,6 +248,7 @@ def _data_report(request: Request, data: Data) -> dict[str, Any]:
     names = [file.name for file in files]
     unique = [file.name if names.count(file.name) == 1 else f"{file.parent.name}/{file.name}" for file in files]
     counts["files"] = {name: artifact.sha256(file) for name, file in zip(unique, files, strict=True)}
+    counts["learnt_from"] = {name: counts["files"][name] for name in unique[: len(request.annotations)]}
     counts["excluded_documents"] = list(request.exclude_docs)
     return counts
 

@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from training.files import file_hash, to_disk
 from training.pretraining.errors import PretrainError
-from training.pretraining.files import file_hash, to_disk
 from training.pretraining.run import Run
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
-from training.pretraining.files import write_text
+from training.files import write_text
 from training.pretraining.run import Run
 
 logger = logging.getLogger(__name__)

@@ -10,12 +10,12 @@ import torch
 from accelerate import Accelerator
 from tokenizers import Tokenizer
 
+from training.files import file_hash, locked, write_text
 from training.pretraining.batches import Specials
 from training.pretraining.checkpoints import checkpoint_folders, restore_checkpoint
 from training.pretraining.config import Inputs, PretrainConfig
 from training.pretraining.errors import PretrainError
 from training.pretraining.export import export_encoder
-from training.pretraining.files import file_hash, locked, write_text
 from training.pretraining.log import RunLog
 from training.pretraining.loop import train
 from training.pretraining.model import build_model
@@ -45,7 +45,7 @@ def pretrain(
     if settings.threads:
         torch.set_num_threads(settings.threads)
     accelerator = Accelerator()
-    with locked(inputs.work) if accelerator.is_main_process else nullcontext():
+    with locked(inputs.work / "lock") if accelerator.is_main_process else nullcontext():
         if not resume and checkpoint_folders(inputs.work):
             raise PretrainError(f"{inputs.work}: has checkpoints of a run; add --resume or give another --work folder")
         if bool(inputs.probe_train) != bool(inputs.probe_dev):

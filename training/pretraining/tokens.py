@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from training.files import file_hash
 from training.pretraining.errors import PretrainError
-from training.pretraining.files import file_hash
 from training.pretraining.text import excluded_texts, kept_paragraphs, text_files
 
 logger = logging.getLogger(__name__)

@@ -16,9 +16,10 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer, BertModel
 
+from policytag.errors import InputError
+from training.files import locked
 from training.pretraining.config import Inputs, PretrainConfig
 from training.pretraining.errors import PretrainError
-from training.pretraining.files import locked
 from training.pretraining.operation import pretrain
 from training.tokenizer import load_tokenizer
 
@@ -164,7 +165,7 @@ def test_a_loss_that_explodes_stops_the_run_and_leaves_the_checkpoints(
 
 
 def test_two_runs_cannot_share_a_work_folder(inputs: Inputs, tiny: Callable[..., PretrainConfig]) -> None:
-    with locked(inputs.work), pytest.raises(PretrainError, match="another run works here"):
+    with locked(inputs.work / "lock"), pytest.raises(InputError, match="another run works here"):
         pretrain(tiny(), inputs)
 
 

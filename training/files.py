@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from policytag.artifact import sha256
-from training.pretraining.errors import PretrainError
+from policytag.errors import InputError
 
 
 def file_hash(path: Path) -> str:
@@ -17,7 +17,7 @@ def file_hash(path: Path) -> str:
     try:
         return sha256(path)
     except OSError as error:
-        raise PretrainError(f"{path}: cannot be read ({error.strerror})") from None
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a file") from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -37,12 +37,16 @@ def to_disk(path: Path) -> None:
 
 
 @contextmanager
-def locked(work: Path) -> Iterator[None]:
-    """Holds the work folder for one run; the kernel lets go of it even when the run is killed."""
-    work.mkdir(parents=True, exist_ok=True)
-    with (work / "lock").open("w") as handle:
+def locked(lock: Path) -> Iterator[None]:
+    """Holds a lock file for one process; the kernel lets go of it even when the process is killed.
+
+    Raises:
+        InputError: If another process holds it.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise PretrainError(f"{work}: another run works here; wait for it or give another --work folder") from None
+            raise InputError(f"{lock.parent}: another run works here; wait for it or give another folder") from None
         yield
