@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,18 +127,42 @@ class Tagger:
         if not paragraphs:
             return []
         logits, truncated = self.logits([paragraph.text for paragraph in paragraphs])
+        return self.predictions(paragraphs, logits, truncated)
+
+    def predictions(
+        self,
+        paragraphs: Sequence[Paragraph],
+        logits: NDArray[np.float32],
+        truncated: NDArray[np.bool_],
+        thresholds: Mapping[str, float] | None = None,
+    ) -> list[Prediction]:
+        """What `logits` means for these paragraphs.
+
+        Args:
+            paragraphs: ``n`` paragraphs.
+            logits: Shape ``(n, L) float32``.
+            truncated: Shape ``(n,) bool``.
+            thresholds: Label id -> threshold, 0 to 1, in the place of the model's own.
+
+        Raises:
+            ArtifactError: If a logit is not finite.
+            TaxonomyError: If a threshold is for an unknown label.
+        """
         if not np.isfinite(logits).all():
             raise ArtifactError(f"{self.artifact.folder}: the model gave a logit that is not finite; restore the model")
-        thresholds = self.artifact.calibration.thresholds
+        limits = list(self.artifact.calibration.thresholds)
+        for label_id, threshold in (thresholds or {}).items():
+            limits[self.taxonomy.column(label_id)] = threshold
         probability = probabilities(logits, self.artifact.calibration.temperature)
-        assigned = decide(probability, thresholds)
+        assigned = decide(probability, limits)
         return [
-            Prediction(paragraph, self._scores(probability[i], assigned[i]), bool(truncated[i]), self.version)
-            for i, paragraph in enumerate(paragraphs)
+            Prediction(p, self._scores(probability[i], assigned[i], limits), bool(truncated[i]), self.version)
+            for i, p in enumerate(paragraphs)
         ]
 
-    def _scores(self, probability: NDArray[np.float32], assigned: NDArray[np.bool_]) -> tuple[LabelScore, ...]:
-        thresholds = self.artifact.calibration.thresholds
+    def _scores(
+        self, probability: NDArray[np.float32], assigned: NDArray[np.bool_], thresholds: Sequence[float]
+    ) -> tuple[LabelScore, ...]:
         return tuple(
             LabelScore(label_id, float(probability[i]), thresholds[i], bool(assigned[i]))
             for i, label_id in enumerate(self.taxonomy.ids)

@@ -1,26 +1,40 @@
 """What stands between the network and BentoML, as ASGI middleware. Knows neither the model nor what tags are.
 
-BentoML has no limit on the body, reads any content type as JSON, logs a traceback for every bad request and answers
-errors in several shapes. So requests are checked here before BentoML sees them, and whatever error comes back is put
-into the one envelope.
+BentoML has no limit on the body, reads any content type as JSON, logs a traceback for every bad request, knows no
+keys, goes on computing for clients that went away, and answers errors in several shapes. So requests are checked here
+before BentoML sees them, and whatever error comes back is put into the one envelope.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import hmac
 import json
 import logging
+from collections.abc import Mapping
 
-from pydantic import BaseModel, ValidationError
+import anyio.to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.errors import ApiError, from_status, from_validation
-from serving.schemas import MAX_BODY_BYTES, TagRequest
+from serving.bodies import Gzipped, Plain, parse, too_large
+from serving.errors import ApiError, from_status
+from serving.schemas import BODY, MAX_BODY_BYTES, Body
+from serving.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-BODIES: dict[str, type[BaseModel]] = {"/v1/tag": TagRequest}
-"""Route -> what the JSON body of a ``POST`` must be."""
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/", "/docs"})
+"""What needs no key: the probes, and the pages, which hold no data."""
+OPEN_FOLDERS = ("/static_content/", "/web/")
+"""What the pages are made of."""
+BODY_SECONDS = 60
+"""A body that has not arrived whole by then is refused."""
+MAX_BUFFERED_BYTES = 128 * 1024 * 1024
+"""Bodies of all requests together that are held at once; more is refused as overload."""
+_INLINE_BYTES = 64 * 1024
+"""A longer body is parsed in a thread: the probes must be answered meanwhile."""
 
 
 class Border:
@@ -28,12 +42,18 @@ class Border:
 
     Args:
         app: The application behind.
+        bodies: Route -> what the JSON body of a ``POST`` must be.
         max_body_bytes: Longest body that is read; chunked bodies are counted while they arrive.
+
+    Reads ``POLICYTAG_API_KEYS`` when the application is built: the keys of which a request must show one, if any.
     """
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+    def __init__(self, app: ASGIApp, bodies: Mapping[str, type[Body]], max_body_bytes: int = MAX_BODY_BYTES) -> None:
         self.app = app
+        self.bodies = bodies
+        self.keys = [_digest(key) for key in Settings.from_environment().api_keys]
         self.max_body_bytes = max_body_bytes
+        self._buffered = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,13 +61,7 @@ class Border:
             return
         answer = _Answer(send)
         try:
-            expected = BODIES.get(scope["path"]) if scope["method"] == "POST" else None
-            if expected:
-                body = await self._checked_body(scope, receive, expected)
-                if body is None:
-                    return
-                receive = _replay(body, receive)
-            await self.app(scope, receive, answer.send)
+            await self._answer(scope, receive, answer)
         except ApiError as error:
             await error.response()(scope, receive, send)
         except Exception:
@@ -56,35 +70,79 @@ class Border:
                 raise
             await from_status(500).response()(scope, receive, send)
 
-    async def _checked_body(self, scope: Scope, receive: Receive, expected: type[BaseModel]) -> bytes | None:
-        """The whole body, or None if the client went away.
+    async def _answer(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        self._check_key(scope)
+        expected = self.bodies.get(scope["path"]) if scope["method"] == "POST" else None
+        if not expected:
+            await self.app(scope, receive, answer.send)
+            return
+        scope.setdefault("state", {})[BODY] = await self._body(Headers(scope=scope), receive, expected)
+        await _while_connected(self.app, scope, receive, answer)
+
+    def _check_key(self, scope: Scope) -> None:
+        if not self.keys or _is_open(scope["path"]):
+            return
+        kind, _, key = Headers(scope=scope).get("authorization", "").partition(" ")
+        # All keys are compared, each in constant time: the time tells neither which was near nor how near.
+        matches = [hmac.compare_digest(_digest(key), known) for known in self.keys]
+        if kind.lower() != "bearer" or not any(matches):
+            code, message = "unauthorized", "send a key that the server knows: Authorization: Bearer KEY"
+            raise ApiError(401, code, message, headers={"www-authenticate": "Bearer"})
+
+    async def _body(self, headers: Headers, receive: Receive, expected: type[Body]) -> Body:
+        """The request's body, read and checked.
 
         Raises:
             ApiError: If it is not what the route takes.
         """
-        headers = Headers(scope=scope)
         _check_media_type(headers)
-        length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > self.max_body_bytes:
-            raise self._too_large()
-        body = bytearray()
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return None
-            body += message.get("body", b"")
-            if len(body) > self.max_body_bytes:
-                raise self._too_large()
-            if not message.get("more_body", False):
-                break
-        try:
-            expected.model_validate_json(bytes(body))
-        except ValidationError as error:
-            raise from_validation(error) from None
-        return bytes(body)
+        body = await self._read(headers, receive)
+        if len(body) <= _INLINE_BYTES:
+            return parse(body, expected)
+        return await anyio.to_thread.run_sync(parse, body, expected)
 
-    def _too_large(self) -> ApiError:
-        return ApiError(413, "body_too_large", f"the body exceeds {self.max_body_bytes} bytes; send fewer paragraphs")
+    async def _read(self, headers: Headers, receive: Receive) -> bytes:
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length[:20]) > self.max_body_bytes:
+            raise too_large(self.max_body_bytes)
+        body = _unpacking(headers)(self.max_body_bytes)
+        held = 0
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                more = True
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _gone()
+                    before = body.size
+                    body.add(message.get("body", b""))
+                    held += body.size - before
+                    self._buffered += body.size - before
+                    if self._buffered > MAX_BUFFERED_BYTES:
+                        raise ApiError(*_OVERLOADED, headers={"retry-after": "1"})
+                    more = message.get("more_body", False)
+        except TimeoutError:
+            raise from_status(408) from None
+        finally:
+            self._buffered -= held
+        return body.finish()
+
+
+_OVERLOADED = (429, "overloaded", "the server is receiving too much at once; try again later")
+
+
+def _gone() -> ApiError:
+    """The client went away. Nobody gets this answer; the metrics do, and BentoML waits until there is one."""
+    return ApiError(499, "client_closed_request", "the client went away before it was answered")
+
+
+def _digest(key: str) -> bytes:
+    """Keys are compared by digest, so that their lengths do not show either."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
 
 
 def _check_media_type(headers: Headers) -> None:
@@ -92,18 +150,36 @@ def _check_media_type(headers: Headers) -> None:
     charset = parameters.replace(" ", "").replace('"', "").lower()
     if media_type.strip().lower() != "application/json" or charset not in ("", "charset=utf-8"):
         raise ApiError(415, "unsupported_media_type", "send Content-Type: application/json, encoded as UTF-8")
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise ApiError(415, "unsupported_encoding", "send the body without Content-Encoding")
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """A ``receive`` that gives the body once and then what the network says."""
-    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+def _unpacking(headers: Headers) -> type[Plain]:
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip"):
+        raise ApiError(415, "unsupported_encoding", "send the body as it is, or with Content-Encoding: gzip")
+    return Gzipped if encoding == "gzip" else Plain
+
+
+async def _while_connected(app: ASGIApp, scope: Scope, receive: Receive, answer: _Answer) -> None:
+    """Runs ``app``, whose body is read already, and stops it if the client goes away: what it asked for is dropped.
+
+    Raises:
+        ApiError: 499 if it was stopped.
+    """
+    body: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+    watching = asyncio.ensure_future(receive())  # the body is read: what comes now is the end of the connection
 
     async def replay() -> Message:
-        return pending.pop() if pending else await receive()
+        return body.pop() if body else await asyncio.shield(watching)
 
-    return replay
+    answering = asyncio.ensure_future(app(scope, replay, answer.send))
+    try:
+        await asyncio.wait({answering, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done() and not answer.started:
+            raise _gone()
+        await answering
+    finally:
+        watching.cancel()
+        answering.cancel()
 
 
 class _Answer:

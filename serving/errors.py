@@ -6,6 +6,8 @@ expected, never the text that was sent.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import ValidationError
 from starlette.responses import Response
 
@@ -13,8 +15,10 @@ from serving.schemas import MAX_PARAGRAPHS, ErrorBody, ErrorEnvelope
 
 STATUS_ERRORS = {
     400: ("bad_request", "the request cannot be read; see /docs"),
+    401: ("unauthorized", "send a key: Authorization: Bearer KEY"),
     404: ("not_found", "no such route; see /docs"),
     405: ("method_not_allowed", "the route does not answer this method; see the Allow header and /docs"),
+    408: ("body_timeout", "the body did not arrive in time; send it faster or less at once"),
     413: ("body_too_large", "the body is too large; send fewer or shorter paragraphs"),
     415: ("unsupported_media_type", "send Content-Type: application/json"),
     429: ("overloaded", "too many requests at once; try again later"),
@@ -34,6 +38,10 @@ _EXPECTED = {
     "model_attributes_type": "expected an object",
     "string_too_short": "expected at least one character",
     "string_too_long": "too long",
+    "bool_type": "expected true or false",
+    "dict_type": "expected an object",
+    "float_type": "expected a number",
+    "finite_number": "expected a finite number",
 }
 _SHOWN_CHARS = 40
 
@@ -44,17 +52,21 @@ class ApiError(Exception):
     Attributes:
         status: HTTP status.
         index: Which paragraph of the request it was, from 0.
+        headers: HTTP headers that go with it, such as ``Retry-After``.
     """
 
-    def __init__(self, status: int, code: str, message: str, index: int | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, index: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.headers = headers
         self.body = ErrorBody(code=code, message=message, index=index)
 
     def response(self) -> Response:
         """The answer, envelope and all."""
         content = ErrorEnvelope(error=self.body).model_dump_json()
-        return Response(content, self.status, media_type="application/json")
+        return Response(content, self.status, self.headers, media_type="application/json")
 
 
 def from_status(status: int) -> ApiError:
@@ -81,8 +93,13 @@ def from_validation(error: ValidationError) -> ApiError:
 
 
 def _path(loc: tuple[int | str, ...]) -> str:
-    """``("paragraphs", 0, "id")`` -> ``"paragraphs[0].id"``; a long name is cut, for it is the sender's."""
+    """``("paragraphs", 0, "id")`` -> ``"paragraphs[0].id"``."""
     path = ""
     for step in loc:
-        path += f"[{step}]" if isinstance(step, int) else f".{step[:_SHOWN_CHARS]}"
+        path += f"[{step}]" if isinstance(step, int) else f".{shown(step)}"
     return path.removeprefix(".") or "body"
+
+
+def shown(name: str) -> str:
+    """A field's name, cut: it is the sender's and may be of any length."""
+    return name if len(name) <= _SHOWN_CHARS else f"{name[:_SHOWN_CHARS]}…"

@@ -1,36 +1,69 @@
-"""Requests and responses of the HTTP service, and their limits. The one place where pydantic describes the border."""
+"""Requests and responses of the HTTP service, and their limits. The one place where pydantic describes the border.
+
+Knows neither routes nor the model: whether a label exists is asked of the taxonomy that answers.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, ClassVar, Self
 
+import bentoml
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
 
 MAX_PARAGRAPHS = 256
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_ID_CHARS = 256
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
+_OMITTED = Field(exclude_if=lambda value: value is None)
+"""A field that is left out of the answer where there is nothing to say."""
+
+BODY = "policytag.body"
+"""Key of a request's ASGI state under which the border leaves the body it checked."""
+
+
+class Body(bentoml.IODescriptor):
+    """A request's body. BentoML takes it from the border, which read and checked it: it is parsed once."""
+
+    model_config = _STRICT
+    example: ClassVar[dict[str, Any]] = {}
+
+    @classmethod
+    async def from_http_request(cls, request: Request, serde: Any) -> Self:
+        """The body that `serving.border` checked."""
+        return request.scope["state"][BODY]
+
+
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS, description="Comes back with the answer.")]
 
 
 class ParagraphIn(BaseModel):
     """A paragraph to tag."""
 
     model_config = _STRICT
-    id: Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS, description="Comes back with the answer.")]
+    id: Id
     text: Annotated[str, Field(description="One paragraph. What is beyond the model's limit is reported as truncated.")]
 
 
 Paragraphs = Annotated[list[ParagraphIn], Field(min_length=1, max_length=MAX_PARAGRAPHS)]
+Scores = Annotated[bool, Field(description="Whether every label's probability is answered, not only the tags'.")]
+Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Thresholds = Annotated[
+    dict[str, Probability], Field(description="Label id -> threshold for this request, in the place of the model's.")
+]
 
 
-class TagRequest(BaseModel):
+class TagRequest(Body):
     """The body of ``POST /v1/tag``."""
 
-    model_config = _STRICT | ConfigDict(
-        json_schema_extra={"example": {"paragraphs": [{"id": "a", "text": "对入驻孵化器的企业给予租金补贴。"}]}}
-    )
+    example: ClassVar = {
+        "paragraphs": [{"id": "a", "text": "对入驻孵化器的企业给予租金补贴。"}],
+        "thresholds": {"subsidy": 0.8},
+    }
     paragraphs: Paragraphs
+    scores: Scores = False
+    thresholds: Thresholds = Field(default_factory=dict)
 
 
 class TagOut(BaseModel):
@@ -44,9 +77,9 @@ class TagOut(BaseModel):
 class ErrorBody(BaseModel):
     """What went wrong: a code for programs, a message for people, and which paragraph it was."""
 
-    code: Annotated[str, Field(examples=["blank_text"])]
+    code: Annotated[str, Field(examples=["invalid_field"])]
     message: str
-    index: Annotated[int | None, Field(exclude_if=lambda value: value is None)] = None
+    index: Annotated[int | None, _OMITTED] = None
 
 
 class ErrorEnvelope(BaseModel):
@@ -55,14 +88,25 @@ class ErrorEnvelope(BaseModel):
     error: ErrorBody
 
 
+class ItemError(BaseModel):
+    """Why one paragraph has no tags; the others are answered."""
+
+    status: Annotated[int, Field(description="The HTTP status that this would be for a whole request.")]
+    code: Annotated[str, Field(examples=["blank_text"])]
+    message: str
+
+
 class Result(BaseModel):
     """One paragraph's answer: its tags, most probable first, or the reason why there are none in ``error``."""
 
     id: str
-    instruments: Annotated[list[TagOut] | None, Field(exclude_if=lambda value: value is None)] = None
-    industries: Annotated[list[TagOut] | None, Field(exclude_if=lambda value: value is None)] = None
-    truncated: Annotated[bool | None, Field(exclude_if=lambda value: value is None)] = None
-    error: Annotated[ErrorBody | None, Field(exclude_if=lambda value: value is None)] = None
+    instruments: Annotated[list[TagOut] | None, _OMITTED] = None
+    industries: Annotated[list[TagOut] | None, _OMITTED] = None
+    truncated: Annotated[bool | None, _OMITTED] = None
+    scores: Annotated[
+        dict[str, float] | None, _OMITTED, Field(description="Label id -> probability, where asked for.")
+    ] = None
+    error: Annotated[ItemError | None, _OMITTED] = None
 
 
 class ModelOut(BaseModel):
@@ -77,3 +121,35 @@ class TagResponse(BaseModel):
 
     model: ModelOut
     results: list[Result]
+
+
+class LabelOut(BaseModel):
+    """A label of the taxonomy."""
+
+    id: str
+    facet: str
+    name_zh: str
+    name_en: str
+    definition: str
+    crosswalk: dict[str, str]
+
+
+class TaxonomyResponse(BaseModel):
+    """The answer of ``GET /v1/taxonomy``."""
+
+    version: str
+    labels: list[LabelOut]
+
+
+class ModelResponse(BaseModel):
+    """The answer of ``GET /v1/model``: what the model folder says of itself."""
+
+    version: str
+    taxonomy: str
+    encoder: str
+    data: Annotated[dict[str, str], Field(description="Training file -> SHA-256.")]
+    metrics: dict[str, float]
+    temperature: float
+    thresholds: Annotated[dict[str, float], Field(description="Label id -> threshold.")]
+    recipe: Annotated[dict[str, int], Field(description="How a text becomes token windows.")]
+    versions: Annotated[dict[str, str], Field(description="Library -> version, of those that made the model.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -37,7 +38,11 @@ def test_paragraphs_are_tagged_and_chinese_is_not_escaped(client: TestClient) ->
         },
         {
             "id": "1",
-            "error": {"code": "blank_text", "message": "text is blank; expected at least one readable character"},
+            "error": {
+                "status": 422,
+                "code": "blank_text",
+                "message": "text is blank; expected at least one readable character",
+            },
         },
     ]
 
@@ -73,6 +78,7 @@ PARAGRAPHS_422 = [
     ('[{"id": "a", "text": null}]', "paragraphs[0].text: expected a string", 0),
     ('[{"id": "a", "text": NaN}]', "paragraphs[0].text: expected a string", 0),
     ('[{"id": "a", "text": "x", "txt": 1}]', "paragraphs[0].txt: unknown field; remove it", 0),
+    ('[{"id": "a", "text": "x", "text": "y"}]', "text: occurs twice in one object", None),
     ('["x"]', "paragraphs[0]: expected an object", 0),
     ('{"id": "a"}', "paragraphs: expected a list", None),
 ]
@@ -86,8 +92,51 @@ def test_a_wrong_field_is_named(client: TestClient, paragraphs: str, message: st
 
 def test_unknown_and_missing_top_level_fields_are_named(client: TestClient) -> None:
     error(client.post("/v1/tag", json={}), 422, "invalid_field", "paragraphs: is missing")
-    both = {"paragraphs": [{"id": "a", "text": "x"}], "explain": True}
-    error(client.post("/v1/tag", json=both), 422, "invalid_field", "explain: unknown field")
+    both = {"paragraphs": [{"id": "a", "text": "x"}], "explian": True}
+    error(client.post("/v1/tag", json=both), 422, "invalid_field", "explian: unknown field")
+
+
+OPTIONS_422 = [
+    ('"scores": null', "scores: expected true or false"),
+    ('"scores": 1', "scores: expected true or false"),
+    ('"thresholds": null', "thresholds: expected an object"),
+    ('"thresholds": {"subsidy": NaN}', "thresholds.subsidy: expected a finite number"),
+    ('"thresholds": {"subsidy": 1e999}', "thresholds.subsidy: expected a finite number"),
+    ('"thresholds": {"subsidy": "0.5"}', "thresholds.subsidy: expected a number"),
+    ('"thresholds": {"subsidy": true}', "thresholds.subsidy: expected a number"),
+    ('"thresholds": {"subsidy": 1.5}', "thresholds.subsidy: Input should be less than or equal to 1"),
+    ('"thresholds": {"subsidi": 0.5}', "thresholds: unknown label 'subsidi'; did you mean 'subsidy'?"),
+    ('"scores": true, "scores": true', "scores: occurs twice in one object"),
+    ('"thresholds": {"subsidy": 0.1, "subsidy": 0.2}', "subsidy: occurs twice in one object"),
+]
+
+
+@pytest.mark.parametrize(("option", "message"), OPTIONS_422)
+def test_a_wrong_option_is_named(client: TestClient, option: str, message: str) -> None:
+    body = f'{{"paragraphs": [{{"id": "a", "text": "补贴"}}], {option}}}'.encode()
+    error(client.post("/v1/tag", content=body, headers=JSON), 422, "invalid_field", message)
+
+
+def test_a_million_unknown_fields_are_one_error(client: TestClient) -> None:
+    body = json.dumps(dict.fromkeys(map(str, range(400_000)), 1))
+    error(client.post("/v1/tag", content=body, headers=JSON), 422, "invalid_field", "an object of 400000 fields")
+
+
+def test_scores_of_all_labels_are_answered_where_asked_for(client: TestClient) -> None:
+    body = {"paragraphs": [{"id": "a", "text": "补贴"}, {"id": "b", "text": " "}], "scores": True}
+    first, blank = client.post("/v1/tag", json=body).json()["results"]
+    assert len(first["scores"]) == 18
+    assert first["scores"]["subsidy"] == first["instruments"][0]["score"]
+    assert first["scores"]["talent"] == 0.018
+    assert "scores" not in blank
+
+
+def test_thresholds_of_a_request_replace_the_models_for_it_alone(client: TestClient) -> None:
+    paragraphs = [{"id": "a", "text": "补贴，人才"}]
+    body = {"paragraphs": paragraphs, "thresholds": {"subsidy": 0.96, "platform": 0.01}}
+    changed, plain = (client.post("/v1/tag", json=b).json() for b in (body, {"paragraphs": paragraphs}))
+    assert [tag["id"] for tag in changed["results"][0]["instruments"]] == ["talent", "platform"]
+    assert [tag["id"] for tag in plain["results"][0]["instruments"]] == ["talent", "subsidy"]
 
 
 @pytest.mark.parametrize(
@@ -99,8 +148,10 @@ def test_unknown_and_missing_top_level_fields_are_named(client: TestClient) -> N
         '{"paragraphs": "补贴"}'.encode("gb18030"),
         b"[" * 100_000,
         b'{"paragraphs": "\\ud800"}',
+        b'{"paragraphs": [' + b'{"a": ' * 100_000,
+        b'{"paragraphs": 1' + b"0" * 100_000 + b".}",
     ],
-    ids=["empty", "cut", "bom", "gb18030", "deep", "surrogate"],
+    ids=["empty", "cut", "bom", "gb18030", "deep", "surrogate", "deep objects", "long number"],
 )
 def test_what_is_no_json_is_refused_with_its_place(client: TestClient, body: bytes) -> None:
     error(client.post("/v1/tag", content=body, headers=JSON), 400, "invalid_json", "at line 1 column")
@@ -125,9 +176,36 @@ def test_other_content_types_are_refused(client: TestClient, media_type: str) ->
     error(answer, 415, "unsupported_media_type", "Content-Type: application/json")
 
 
-def test_a_compressed_body_is_refused(client: TestClient) -> None:
-    answer = client.post("/v1/tag", content=b"x", headers=JSON | {"content-encoding": "gzip"})
-    error(answer, 415, "unsupported_encoding")
+def test_a_gzipped_body_is_unpacked(client: TestClient) -> None:
+    body = gzip.compress('{"paragraphs": [{"id": "a", "text": "补贴"}]}'.encode())
+    answer = client.post("/v1/tag", content=body, headers=JSON | {"content-encoding": "gzip"})
+    assert answer.json()["results"][0]["instruments"][0]["id"] == "subsidy"
+
+
+@pytest.mark.parametrize("body", [b"x", gzip.compress(b"{}")[:-1], gzip.compress(b"{}") + b"x"])
+def test_a_body_that_is_not_one_gzip_stream_is_refused(client: TestClient, body: bytes) -> None:
+    error(
+        client.post("/v1/tag", content=body, headers=JSON | {"content-encoding": "gzip"}),
+        400,
+        "invalid_gzip",
+        "not one whole gzip stream",
+    )
+
+
+def test_a_gzip_bomb_is_refused_when_it_passes_the_limit(client: TestClient) -> None:
+    bomb = gzip.compress(b" " * 50 * MAX_BODY_BYTES)
+    assert len(bomb) < MAX_BODY_BYTES // 10
+    error(
+        client.post("/v1/tag", content=bomb, headers=JSON | {"content-encoding": "gzip"}),
+        413,
+        "body_too_large",
+        f"exceeds {MAX_BODY_BYTES} bytes",
+    )
+
+
+def test_other_content_encodings_are_refused(client: TestClient) -> None:
+    answer = client.post("/v1/tag", content=b"x", headers=JSON | {"content-encoding": "br"})
+    error(answer, 415, "unsupported_encoding", "gzip")
 
 
 def test_a_body_over_the_limit_is_refused_by_its_announced_length(client: TestClient) -> None:
@@ -169,7 +247,7 @@ def test_a_failing_handler_gets_the_envelope(client: TestClient, monkeypatch: py
         raise RuntimeError("secret")
 
     tagger = bentoml.get_current_service().tagger
-    monkeypatch.setattr(type(tagger), "tag", lambda *_: fail(None))
+    monkeypatch.setattr(type(tagger), "logits", lambda *_: fail(None))
     answer = tag(client, "补贴")
     error(answer, 500, "internal_error")
     assert "secret" not in answer.text
@@ -200,12 +278,17 @@ def test_ready_means_that_the_model_gives_its_recorded_answers(
     assert client.get("/livez").status_code == 200
 
 
-def test_the_docs_need_no_network_and_describe_the_request(client: TestClient) -> None:
+def test_the_docs_need_no_network(client: TestClient) -> None:
     page = client.get("/")
     assert page.url.path == "/docs"
     assert "http://" not in page.text
     assert "https://" not in page.text
     assert "default-src 'self'" in page.text  # BentoML's description of the service brings images from outside
-    specification = client.get("/docs.json").json()
-    assert "/v1/tag" in specification["paths"]
-    assert "ParagraphIn" in specification["components"]["schemas"]
+
+
+def test_the_model_tells_its_version_data_metrics_and_thresholds(client: TestClient) -> None:
+    answer = client.get("/v1/model").json()
+    assert answer["version"] == tag(client, "补贴").json()["model"]["version"]
+    assert answer["thresholds"]["subsidy"] == 0.5
+    assert answer["recipe"] == {"max_tokens": 64, "overlap": 8, "max_chars": 400}
+    assert set(answer) >= {"data", "metrics", "taxonomy", "encoder", "versions", "temperature"}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from starlette.responses import Response
 
-from policytag.errors import ArtifactError
+from policytag.errors import ArtifactError, InputError
 from serving.schemas import ParagraphIn
 from serving.service import PolicyTagService
 
@@ -36,7 +36,11 @@ def test_a_blank_text_gets_an_error_and_its_neighbours_an_answer(service: Any) -
     first, blank, last = service.tag(paragraphs=paragraphs).results
     assert blank.model_dump() == {
         "id": "b",
-        "error": {"code": "blank_text", "message": "text is blank; expected at least one readable character"},
+        "error": {
+            "status": 422,
+            "code": "blank_text",
+            "message": "text is blank; expected at least one readable character",
+        },
     }
     assert (first.instruments[0].id, last.instruments[0].id) == ("subsidy", "talent")
 
@@ -60,5 +64,5 @@ def test_the_model_folder_is_checked_when_the_service_starts(monkeypatch: pytest
 
 def test_a_bad_number_of_threads_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POLICYTAG_THREADS", "many")
-    with pytest.raises(ArtifactError, match="POLICYTAG_THREADS: 'many'; expected a whole number above 0"):
+    with pytest.raises(InputError, match="POLICYTAG_THREADS: 'many'; expected a whole number above 0"):
         PolicyTagService()

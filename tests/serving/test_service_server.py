@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import bentoml
@@ -14,6 +17,8 @@ import httpx
 import pytest
 
 from serving.cli import main
+
+RunningServer = Callable[[list[str], dict[str, str]], AbstractContextManager[str]]
 
 
 def test_bentomls_own_client_tags(server: str) -> None:
@@ -36,6 +41,19 @@ def test_curl_tags(server: str) -> None:
 def test_probes_answer(server: str) -> None:
     assert httpx.get(f"{server}/livez").status_code == 200
     assert httpx.get(f"{server}/readyz").status_code == 200
+
+
+def test_the_openapi_document_tells_every_route_and_its_examples_run(server: str) -> None:
+    specification = httpx.get(f"{server}/docs.json").json()
+    assert set(specification["paths"]) == {"/v1/tag", "/v1/taxonomy", "/v1/model", "/livez", "/readyz", "/metrics"}
+    thresholds = specification["components"]["schemas"]["TagRequest"]["properties"]["thresholds"]
+    assert len(thresholds["properties"]) == 18
+    for path, operations in specification["paths"].items():
+        for method, operation in operations.items():
+            example = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
+            answer = httpx.request(method, f"{server}{path}", json=example)
+            assert answer.status_code == 200, path
+            assert answer.headers["content-type"].partition(";")[0] in operation["responses"]["200"]["content"], path
 
 
 def test_a_large_chunked_body_is_refused_and_the_server_goes_on(server: str) -> None:
@@ -84,3 +102,30 @@ def test_an_unknown_host_is_one_line(capsys: pytest.CaptureFixture[str]) -> None
         port = probe.getsockname()[1]
     assert main(["serve", "--host", "203.0.113.1", "--port", str(port)]) == 1
     assert "check --host" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def guarded(environment: None, running_server: RunningServer) -> Iterator[str]:
+    """A server that wants a key."""
+    keys = os.environ | {"POLICYTAG_API_KEYS": "first-key, second-key"}
+    with running_server([sys.executable, "-m", "bentoml", "serve", "serving.service:PolicyTagService"], keys) as url:
+        yield url
+
+
+def test_with_keys_everything_but_probes_and_pages_needs_one(guarded: str) -> None:
+    for path in ("/livez", "/readyz", "/docs"):
+        assert httpx.get(f"{guarded}{path}").status_code == 200
+    for path in ("/v1/taxonomy", "/v1/model", "/metrics", "/docs.json", "/schema.json", "/nothing"):
+        refused = httpx.get(f"{guarded}{path}")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (401, "unauthorized")
+        assert refused.headers["www-authenticate"] == "Bearer"
+    for key in ("first-key", "second-key"):
+        assert httpx.get(f"{guarded}/v1/taxonomy", headers={"authorization": f"Bearer {key}"}).status_code == 200
+    for wrong in ("Bearer first-ke", "Bearer first-key, second-key", "Basic first-key", "Bearer", "first-key"):
+        assert httpx.get(f"{guarded}/v1/taxonomy", headers={"authorization": wrong}).status_code == 401
+
+
+def test_bentomls_own_client_shows_a_key(guarded: str) -> None:
+    with bentoml.SyncHTTPClient(guarded, token="second-key") as client:
+        answer = client.tag(paragraphs=[{"id": "a", "text": "补贴"}])  # pyright: ignore[reportAttributeAccessIssue]
+    assert answer["results"][0]["instruments"][0]["id"] == "subsidy"

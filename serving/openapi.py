@@ -1,0 +1,126 @@
+"""The OpenAPI document of the HTTP service, made of the schemas and of the taxonomy that answers.
+
+BentoML makes one too, but knows neither our ``GET`` routes nor our errors. Every ``POST`` carries an example that runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from policytag import __version__
+from policytag.taxonomy import Taxonomy
+from serving.schemas import Body, ErrorEnvelope, ModelResponse, TagRequest, TagResponse, TaxonomyResponse
+
+_REF = "#/components/schemas/{model}"
+_TITLE = "policytag"
+_ABOUT = "Tags paragraphs of Chinese policy documents with policy instruments and industries."
+_REFUSALS = (400, 401, 408, 413, 415, 422, 429, 500, 503, 504)
+"""How a ``POST`` may be refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A route.
+
+    Attributes:
+        answer: The schema of the JSON answer; None if it is plain text.
+        request: The schema of the JSON body; None if there is none.
+        errors: HTTP status of every error that it may answer with.
+    """
+
+    method: str
+    path: str
+    summary: str
+    answer: type[BaseModel] | None = None
+    request: type[Body] | None = None
+    errors: tuple[int, ...] = (401, 500)
+
+
+OPERATIONS = (
+    Operation("post", "/v1/tag", "Tag 1 to 256 paragraphs, in order", TagResponse, TagRequest, _REFUSALS),
+    Operation("get", "/v1/taxonomy", "Every label with its names and definition", TaxonomyResponse),
+    Operation("get", "/v1/model", "The model that answers: version, data, metrics, thresholds", ModelResponse),
+    Operation("get", "/livez", "Whether the process runs", errors=(500,)),
+    Operation("get", "/readyz", "Whether the model gives its recorded answers", errors=(500, 503)),
+    Operation("get", "/metrics", "Figures for Prometheus"),
+)
+
+
+def document(taxonomy: Taxonomy) -> dict[str, Any]:
+    """The OpenAPI 3.1 document.
+
+    Args:
+        taxonomy: Its labels are the only ones that a request may name.
+    """
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": _TITLE, "description": _ABOUT, "version": __version__},
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(taxonomy),
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    about: dict[str, Any] = {
+        "summary": operation.summary,
+        "operationId": operation.path.strip("/").replace("/", "_").replace("-", "_"),
+        "responses": {"200": _success(operation)} | {str(status): _failure(status) for status in operation.errors},
+    }
+    if operation.request:
+        content = {"schema": _ref(operation.request), "example": operation.request.example}
+        about["requestBody"] = {"required": True, "content": {"application/json": content}}
+    if 401 in operation.errors:
+        about["security"] = [{}, {"key": []}]
+    return about
+
+
+def _success(operation: Operation) -> dict[str, Any]:
+    if operation.answer:
+        content: Mapping[str, Any] = {"application/json": {"schema": _ref(operation.answer)}}
+    else:
+        content = {"text/plain": {"schema": {"type": "string"}}}
+    return {"description": "Done", "content": content}
+
+
+def _failure(status: int) -> dict[str, Any]:
+    content = {"application/json": {"schema": _ref(ErrorEnvelope)}}
+    failure: dict[str, Any] = {"description": HTTPStatus(status).phrase, "content": content}
+    if status == 429:
+        failure["headers"] = {"Retry-After": {"schema": {"type": "string"}, "description": "Seconds to wait"}}
+    return failure
+
+
+def _ref(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": _REF.format(model=model.__name__)}
+
+
+def _schemas(taxonomy: Taxonomy) -> dict[str, Any]:
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorEnvelope, "serialization")]
+    models += [(operation.request, "validation") for operation in OPERATIONS if operation.request]
+    models += [(operation.answer, "serialization") for operation in OPERATIONS if operation.answer]
+    _, found = models_json_schema(models, ref_template=_REF)
+    schemas = found["$defs"]
+    for schema in schemas.values():
+        _name_labels(schema.get("properties", {}), taxonomy)
+    return schemas
+
+
+def _name_labels(properties: dict[str, Any], taxonomy: Taxonomy) -> None:
+    """Says of a mapping by label which labels there are."""
+    if "thresholds" in properties:
+        mapping = properties["thresholds"]
+        mapping["properties"] = dict.fromkeys(taxonomy.ids, mapping["additionalProperties"])
+        mapping["additionalProperties"] = False

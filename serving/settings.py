@@ -1,0 +1,54 @@
+"""What the environment says of the HTTP service: every ``POLICYTAG_…`` variable, its default and its limits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from policytag.artifact import DEFAULT_MODEL
+from policytag.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The service's settings.
+
+    Attributes:
+        model: ``POLICYTAG_MODEL``: the model folder.
+        threads: ``POLICYTAG_THREADS``: threads of one inference; all processors this process may use if not given.
+        api_keys: ``POLICYTAG_API_KEYS``: keys, separated by commas; where there are any, requests must show one.
+    """
+
+    model: Path
+    threads: int
+    api_keys: tuple[str, ...]
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Reads them.
+
+        Raises:
+            InputError: Naming the variable whose value is of no use.
+        """
+        return cls(
+            model=Path(environment.get("POLICYTAG_MODEL") or DEFAULT_MODEL),
+            threads=_number(environment, "POLICYTAG_THREADS", _processors()),
+            api_keys=tuple(
+                key for part in environment.get("POLICYTAG_API_KEYS", "").split(",") if (key := part.strip())
+            ),
+        )
+
+
+def _number(environment: Mapping[str, str], name: str, default: int) -> int:
+    given = environment.get(name, "")
+    if given.isdecimal() and int(given) > 0:
+        return int(given)
+    if given:
+        raise InputError(f"{name}: '{given}'; expected a whole number above 0")
+    return default
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
