@@ -18,6 +18,7 @@ from policytag.taxonomy import Taxonomy
 from serving.schemas import Body, ErrorEnvelope, ModelResponse, TagRequest, TagResponse, TaxonomyResponse
 
 _REF = "#/components/schemas/{model}"
+_Models = list[tuple[type[BaseModel], JsonSchemaMode]]
 _TITLE = "policytag"
 _ABOUT = "Tags paragraphs of Chinese policy documents with policy instruments and industries."
 _REFUSALS = (400, 401, 408, 413, 415, 422, 429, 500, 503, 504)
@@ -108,10 +109,9 @@ def _ref(model: type[BaseModel]) -> dict[str, str]:
 
 
 def _schemas(taxonomy: Taxonomy) -> dict[str, Any]:
-    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorEnvelope, "serialization")]
-    models += [(operation.request, "validation") for operation in OPERATIONS if operation.request]
-    models += [(operation.answer, "serialization") for operation in OPERATIONS if operation.answer]
-    _, found = models_json_schema(models, ref_template=_REF)
+    requests: _Models = [(o.request, "validation") for o in OPERATIONS if o.request]
+    answers: _Models = [(o.answer, "serialization") for o in OPERATIONS if o.answer]
+    _, found = models_json_schema([*requests, *answers, (ErrorEnvelope, "serialization")], ref_template=_REF)
     schemas = found["$defs"]
     for schema in schemas.values():
         _name_labels(schema.get("properties", {}), taxonomy)
