@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 import sqlalchemy as sql
+import sqlalchemy.event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
@@ -163,7 +164,7 @@ class Corrections:
     def _engine(self) -> sql.Engine:
         engine = sql.create_engine(self._url, pool_pre_ping=True)
         if engine.dialect.name == "sqlite":
-            sql.event.listen(engine, "connect", _durable)
+            sqlalchemy.event.listen(engine, "connect", _durable)
         _METADATA.create_all(engine)
         return engine
 
@@ -189,5 +190,6 @@ def _stored(connection: sql.Connection, correction_id: str) -> Correction:
 
 
 def _correction(row: Any) -> Correction:
-    values = dict(row._mapping)
-    return Correction(**values | {key: tuple(values[key]) for key in ("instruments", "industries")})
+    values: dict[str, Any] = dict(row._mapping)
+    values |= {key: tuple(values[key]) for key in ("instruments", "industries")}
+    return Correction(**values)

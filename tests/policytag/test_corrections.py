@@ -63,9 +63,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return found
 
 
-def correction(
-    id_: str, text: str = "对企业给予补贴。", doc: str = "通知.txt", **labels: tuple[str, ...]
-) -> Correction:
+def correction(id_: str, text: str = "对企业给予补贴。", doc: str = "a.txt", **labels: tuple[str, ...]) -> Correction:
     return Correction(
         id=id_,
         doc=doc,
