@@ -7,6 +7,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
+import opencc
+
 Kind = Literal["heading", "body", "furniture"]
 
 
@@ -53,13 +55,24 @@ class Document:
 _HAN = r"\u2e80-\u2fdf\u3005\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _CJK = _HAN + r"\u3000-\u303f\uff00-\uffef\u2018-\u201d"
 # Spaces and line breaks inside Chinese text mean nothing: 「补 贴」 is 「补贴」.
-_SPACE_IN_CHINESE = re.compile(rf"(?<=[{_CJK}])\s+(?=[{_CJK}])")
+# Marks that full-width ones become count as Chinese beside a Chinese character.
+_MARKS = re.escape('!"(),:;?')
+_SPACE_IN_CHINESE = re.compile(rf"(?<=[{_CJK}])\s+(?=[{_CJK}{_MARKS}])|(?<=[{_MARKS}])\s+(?=[{_CJK}])")
 _INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn"}
 
 
+def _simplified() -> dict[int, int]:
+    """Traditional character -> simplified character, one for one: 審 -> 审. Words are not changed: 軟體 -> 软体."""
+    characters = [chr(point) for point in range(0x4E00, 0xA000)]
+    convert = opencc.OpenCC("t2s").convert
+    converted = convert(convert("\n".join(characters))).split("\n")  # 薴 -> 苧 -> 苎: what is simplified stays so
+    return {ord(old): ord(new) for old, new in zip(characters, converted, strict=True) if old != new}
+
+
 def _translation() -> dict[int, int | None]:
-    """Code point -> code point: full width to half width; blanks and controls to a space; invisible ones dropped."""
-    table: dict[int, int | None] = {ord("\u3000"): ord(" ")}
+    """Code point -> code point: full width to half width, traditional to simplified; blanks and controls to a space;
+    invisible ones dropped."""
+    table: dict[int, int | None] = {ord("\u3000"): ord(" "), **_simplified()}
     table.update({full: full - 0xFEE0 for full in range(0xFF01, 0xFF5F)})
     for point in range(0x3000):
         category = unicodedata.category(chr(point))
@@ -79,8 +92,9 @@ _TABLE = _translation()
 def normalise(text: str) -> str:
     """The form of a text that the tokenizer sees.
 
-    Full-width letters and marks become half-width, every kind of blank one space, invisible characters go, lone
-    surrogates become U+FFFD, and blanks between Chinese characters go. ``"ＡＩ　产 业"`` -> ``"AI 产业"``.
+    Full-width letters and marks become half-width, traditional characters simplified ones, every kind of blank one
+    space, invisible characters go, lone surrogates become U+FFFD, and blanks between Chinese characters go.
+    ``"ＡＩ　產 業"`` -> ``"AI 产业"``.
     """
     return _SPACE_IN_CHINESE.sub("", text.translate(_TABLE)).strip()
 

@@ -24,6 +24,7 @@ VERBS = {
     "list": ("list the models kept and how they came and went", "verbs.listing"),
     "attach": ("join labels kept apart from their text with it", "verbs.attach"),
     "soft-label": ("label text with the mean opinion of teachers", "soft_labels"),
+    "robustness": ("measure how often tags stay when only the writing changes", "robustness"),
     "pretrain": ("pretrain the small encoder on unlabelled text", "verbs.pretrain"),
 }
 """Verb -> what it does, and its module in `training`, which has ``add_arguments`` and ``run``."""

@@ -14,6 +14,9 @@ from policytag.text import is_blank, normalise, normalise_with_offsets
         ("5G networks", "5G networks"),
         ("\x00奖励\x07", "奖励"),
         ("坏\ud800字", "坏\ufffd字"),
+        ("審批改革與創業補貼", "审批改革与创业补贴"),
+        ("鄉裏後臺", "乡里后台"),
+        ("补贴 ， 奖励（ 一次性 ）", "补贴,奖励(一次性)"),
     ],
 )
 def test_blanks_width_and_invisible_characters_are_evened_out(text: str, expected: str) -> None:
