@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from policytag.errors import ArtifactError
-from policytag.text import normalise
+from policytag.text import normalise, normalise_with_offsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +117,24 @@ class Encoder:
         limit = self.recipe.max_chars
         return plain[:limit], len(plain) > limit or len(text) > 4 * limit
 
+    def spans(self, text: str) -> list[list[tuple[int, int]]]:
+        """Where the tokens of each window of `encode` stand in a text, [CLS] and [SEP] left out.
+
+        Returns:
+            For each window, start and end of each token as indices in ``text`` as it was given.
+        """
+        plain, origin = normalise_with_offsets(text[: 4 * self.recipe.max_chars])
+        encoding = self._tokenizer.encode(plain[: self.recipe.max_chars], add_special_tokens=False)
+        tokens = [(origin[start], origin[end - 1] + 1) for start, end in encoding.offsets]
+        return [tokens[part] for part in self._parts(len(tokens))]
+
     def _slice(self, ids: list[int]) -> tuple[list[int], ...]:
+        return tuple([self.cls_id, *ids[part], self.sep_id] for part in self._parts(len(ids)))
+
+    def _parts(self, num_tokens: int) -> list[slice]:
         size = self.recipe.max_tokens - 2
         step = size - self.recipe.overlap
-        starts = range(0, max(len(ids) - self.recipe.overlap, 1), step)
-        return tuple([self.cls_id, *ids[start : start + size], self.sep_id] for start in starts)
+        return [slice(start, start + size) for start in range(0, max(num_tokens - self.recipe.overlap, 1), step)]
 
 
 def pad(windows: Sequence[Sequence[int]], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
