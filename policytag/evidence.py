@@ -1,15 +1,17 @@
-"""Which words of a paragraph speak for its tags, found by occlusion. Knows neither HTTP nor how spans are shown.
+"""Which words of a paragraph speak for its tags, found by asking the model again. Knows neither HTTP nor display.
 
-The model is asked again without each word (occlusion, Zeiler and Fergus 2014, arXiv:1311.2901), and with each word
-alone: where two words say the same, the loss of either changes little. For each tag, the strongest words are then taken
-out together, one more at a time, until the tag falls below its threshold: these are its evidence. It says what the model
-went by, which is not always what a reader would underline, and a tag that a text supports many times over may keep
-standing without it.
+Each word is given to the model alone: what it raises a tag's logit by is its weight. The heaviest words are then
+deleted from the paragraph together, a few more each time, until the tag falls below its threshold (occlusion, Zeiler
+and Fergus 2014, arXiv:1311.2901): these are its evidence. Ranking words by what the loss of each does costs several
+times as much, found no better ones, and is blind where two words say the same.
+
+Evidence says what the model went by, which is not always what a reader would underline. A tag that no single word
+speaks for gets none, and one that a text supports many times over may keep standing without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,16 +21,14 @@ from policytag.calibration import decide, probabilities
 from policytag.errors import ArtifactError
 from policytag.tagger import Prediction, Tagger
 
-MAX_WORDS = 32
-"""Pieces that a window is taken apart into; in a longer window each is several neighbouring tokens."""
-MAX_REMOVED = 12
-"""Pieces that the evidence of one tag in one window is made of."""
+MAX_WORDS = 64
+"""Words that a window is taken apart into; in a longer window each is several neighbouring tokens."""
+COUNTS = (1, 2, 3, 4, 6, 8, 12)
+"""How many words are deleted together; the last is the most that the evidence of one tag in one window is made of."""
 MAX_WINDOWS = 4
 """Windows of a long paragraph that are looked into for one tag, strongest first."""
 MAX_GAP = 1
 """Pieces with at most so many characters between them are one span."""
-ALONE = 0.3
-"""What a word does alone counts so much of what its loss does."""
 
 Piece = tuple[int, int]
 """Start and end in a text."""
@@ -52,8 +52,8 @@ class Span:
 def explain(tagger: Tagger, prediction: Prediction) -> dict[str, tuple[Span, ...]]:
     """The evidence of a prediction's tags.
 
-    Costs, for each window looked into, two short calls of the model: at most ``2 * MAX_WORDS + 2`` texts, half of them
-    single words, and at most ``MAX_REMOVED`` a tag.
+    Costs, for each window looked into, two calls of the model: `MAX_WORDS` + 1 single words at most, and one text a tag
+    for each of `COUNTS`.
 
     Args:
         prediction: Of this tagger; its thresholds decide what a tag needs.
@@ -95,13 +95,11 @@ class _Window:
     Attributes:
         start: Where it begins in the paragraph.
         words: Its pieces, as places in ``text``.
-        logits: Shape ``(L,) float32``.
     """
 
     start: int
     text: str
     words: list[Piece]
-    logits: NDArray[np.float32]
 
 
 def _deciding(
@@ -123,7 +121,7 @@ def _deciding(
         start, end = bounds[row]
         words = [(a - start, b - start) for a, b in _words(text, windows[row])]
         if words:
-            yield _Window(start, text[start:end], words, logits[row]), of_row
+            yield _Window(start, text[start:end], words), of_row
 
 
 def _words(text: str, tokens: Sequence[Piece]) -> list[Piece]:
@@ -140,34 +138,37 @@ def _occlude(
 ) -> dict[int, dict[Piece, float]]:
     """Column -> the pieces of its evidence, as places in the paragraph, and what each of them weighs."""
     text, words = window.text, window.words
-    texts = [*(without(text, [word]) for word in words), *(text[a:b] for a, b in words), ""]
-    logits = _ask(tagger, texts)
-    lost = window.logits - logits[: len(words)]
-    alone = logits[len(words) : -1] - logits[-1]
-    weight = np.maximum(lost, 0) + ALONE * np.maximum(alone, 0)  # (words, L)
+    alone = _ask(tagger, [*(text[start:end] for start, end in words), ""])
+    weight = alone[:-1] - alone[-1]  # (words, L)
 
-    ranked = {column: _strongest(weight[:, column]) for column in columns}
-    trials = [(column, count) for column in columns for count in range(1, len(ranked[column]) + 1)]
-    if not trials:
-        return {}
+    ranked = {column: _heaviest(weight[:, column]) for column in columns}
+    trials = [(column, count) for column in columns for count in _counts(len(ranked[column]))]
     left = _ask(tagger, [without(text, [words[i] for i in ranked[column][:count]]) for column, count in trials])
     standing = decide(probabilities(left, tagger.artifact.calibration.temperature), thresholds)
-    chosen: dict[int, int] = {}
+    chosen = dict.fromkeys(columns, 0)
     for column in columns:
         rows = [row for row, trial in enumerate(trials) if trial[0] == column]
         fallen = [row for row in rows if not standing[row, column]]
-        best = fallen[0] if fallen else min(rows, key=lambda row: left[row, column], default=None)
-        chosen[column] = trials[best][1] if best is not None else 0
+        if rows:
+            chosen[column] = trials[fallen[0] if fallen else min(rows, key=lambda row: left[row, column])][1]
     return {
-        column: {(words[i][0] + window.start, words[i][1] + window.start): float(weight[i, column]) for i in ranked[column][:count]}
+        column: {
+            (words[i][0] + window.start, words[i][1] + window.start): float(weight[i, column])
+            for i in ranked[column][:count]
+        }
         for column, count in chosen.items()
     }
 
 
-def _strongest(weight: NDArray[np.float32]) -> list[int]:
-    """Up to `MAX_REMOVED` rows with a weight above 0, heaviest first."""
-    order = np.argsort(-weight, kind="stable")[:MAX_REMOVED]
+def _heaviest(weight: NDArray[np.float32]) -> list[int]:
+    """Rows with a weight above 0, heaviest first, no more than are ever deleted."""
+    order = np.argsort(-weight, kind="stable")[: COUNTS[-1]]
     return [int(i) for i in order if weight[i] > 0]
+
+
+def _counts(size: int) -> list[int]:
+    """`COUNTS` up to a size, and the size itself: ``5`` -> ``[1, 2, 3, 4, 5]``, ``0`` -> ``[]``."""
+    return sorted({min(count, size) for count in COUNTS if size})
 
 
 def _spans(pieces: dict[Piece, float]) -> tuple[Span, ...]:

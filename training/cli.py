@@ -22,6 +22,7 @@ VERBS = {
     "promote": ("make a model current, if it passes the gates", "verbs.promote"),
     "rollback": ("make an earlier model current again", "verbs.rollback"),
     "list": ("list the models kept and how they came and went", "verbs.listing"),
+    "faithfulness": ("measure whether evidence is what the model goes by", "verbs.faithfulness"),
     "attach": ("join labels kept apart from their text with it", "verbs.attach"),
     "soft-label": ("label text with the mean opinion of teachers", "soft_labels"),
     "robustness": ("measure how often tags stay when only the writing changes", "robustness"),
