@@ -7,11 +7,12 @@ that nothing is lost, never tagged) and ``rejected`` (could not be read; ``error
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypedDict, TypeGuard
+from typing import Any, NotRequired, TypedDict, TypeGuard
 
 from policytag.errors import InputError
+from policytag.evidence import Span
 from policytag.readers import Rejected
 from policytag.tagger import Prediction
 from policytag.taxonomy import FACETS, Taxonomy
@@ -29,22 +30,32 @@ _NEEDED = {"ok": _PARAGRAPH_KEYS, "furniture": _PARAGRAPH_KEYS, "rejected": froz
 
 
 class Tag(TypedDict):
-    """An assigned label: its id, its Chinese name and its probability, rounded to four places."""
+    """An assigned label: its id, its Chinese name, its probability to four places, and its evidence where asked for."""
 
     id: str
     name: str
     score: float
+    evidence: NotRequired[list[dict[str, float]]]
 
 
-def tags(prediction: Prediction, taxonomy: Taxonomy) -> dict[str, list[Tag]]:
-    """``{"instruments": [{"id": "subsidy", "name": "资金补贴", "score": 0.9526}], "industries": []}``."""
-    return {
-        key: [
-            Tag(id=s.label_id, name=taxonomy[s.label_id].name_zh, score=round(s.probability, 4))
-            for s in prediction.assigned(taxonomy, facet)
-        ]
-        for facet, key in FACET_KEYS.items()
-    }
+def tags(
+    prediction: Prediction, taxonomy: Taxonomy, evidence: Mapping[str, Iterable[Span]] | None = None
+) -> dict[str, list[Tag]]:
+    """``{"instruments": [{"id": "subsidy", "name": "资金补贴", "score": 0.9526}], "industries": []}``.
+
+    Args:
+        evidence: What `policytag.evidence.explain` found; each tag then has its spans under ``evidence``.
+    """
+    found: dict[str, list[Tag]] = {}
+    for facet, key in FACET_KEYS.items():
+        found[key] = []
+        for score in prediction.assigned(taxonomy, facet):
+            tag = Tag(id=score.label_id, name=taxonomy[score.label_id].name_zh, score=round(score.probability, 4))
+            if evidence is not None:
+                spans = evidence[score.label_id]
+                tag["evidence"] = [{"start": s.start, "end": s.end, "weight": round(s.weight, 4)} for s in spans]
+            found[key].append(tag)
+    return found
 
 
 def tagged_row(prediction: Prediction, taxonomy: Taxonomy, *, text: bool = True, scores: bool = False) -> Row:

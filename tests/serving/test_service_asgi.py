@@ -99,6 +99,7 @@ def test_unknown_and_missing_top_level_fields_are_named(client: TestClient) -> N
 OPTIONS_422 = [
     ('"scores": null', "scores: expected true or false"),
     ('"scores": 1', "scores: expected true or false"),
+    ('"explain": "yes"', "explain: expected true or false"),
     ('"thresholds": null', "thresholds: expected an object"),
     ('"thresholds": {"subsidy": NaN}', "thresholds.subsidy: expected a finite number"),
     ('"thresholds": {"subsidy": 1e999}', "thresholds.subsidy: expected a finite number"),
@@ -120,6 +121,33 @@ def test_a_wrong_option_is_named(client: TestClient, option: str, message: str) 
 def test_a_million_unknown_fields_are_one_error(client: TestClient) -> None:
     body = json.dumps(dict.fromkeys(map(str, range(400_000)), 1))
     error(client.post("/v1/tag", content=body, headers=JSON), 422, "invalid_field", "an object of 400000 fields")
+
+
+def test_evidence_is_answered_where_asked_for_in_code_points_of_the_text_as_sent(client: TestClient) -> None:
+    paragraphs = [
+        {"id": "a", "text": "𠮷😀　給予補 貼，引进人才"},
+        {"id": "b", "text": " "},
+        {"id": "c", "text": "通知"},
+    ]
+    first, blank, none = client.post("/v1/tag", json={"paragraphs": paragraphs, "explain": True}).json()["results"]
+    assert {tag["id"]: tag["evidence"] for tag in first["instruments"]} == {
+        "subsidy": [{"start": 5, "end": 6, "weight": 1.0}],
+        "talent": [{"start": 12, "end": 13, "weight": 1.0}],
+    }
+    assert blank["error"]["code"] == "blank_text"
+    assert none["instruments"] == none["industries"] == []
+
+
+def test_evidence_is_of_the_requests_own_thresholds(client: TestClient) -> None:
+    body = {"paragraphs": [{"id": "a", "text": "补贴"}], "explain": True, "thresholds": {"talent": 0.01}}
+    [result] = client.post("/v1/tag", json=body).json()["results"]
+    assert {tag["id"]: len(tag["evidence"]) for tag in result["instruments"]} == {"subsidy": 1, "talent": 0}
+
+
+def test_evidence_is_asked_for_16_paragraphs_at_most(client: TestClient) -> None:
+    paragraphs = [{"id": str(i), "text": "补贴"} for i in range(17)]
+    error(client.post("/v1/tag", json={"paragraphs": paragraphs, "explain": True}), 413, "too_many_paragraphs", "16")
+    assert client.post("/v1/tag", json={"paragraphs": paragraphs[1:], "explain": True}).status_code == 200
 
 
 def test_scores_of_all_labels_are_answered_where_asked_for(client: TestClient) -> None:
