@@ -1,4 +1,4 @@
-"""Cuts the plain text of a government document into paragraphs. Knows neither files nor labels.
+"""Cuts the lines of a government document into paragraphs. Knows neither files nor labels.
 
 Every non-blank line ends in exactly one paragraph. Lines that a web page adds around the document (the font
 size switch 「【字号」, 「附件下载」, the metadata table, the page title with the site's name, page numbers) become
@@ -8,7 +8,7 @@ paragraphs of the kind ``furniture``: they are written out, so that nothing is l
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from policytag.text import Document, Kind, Paragraph, is_blank, normalise
@@ -55,6 +55,21 @@ MIN_WRAPPED_CHARS = 25
 """A line shorter than this that stops without a full stop is a heading or a signature, not a wrapped line."""
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a document, with what its format says of it.
+
+    Attributes:
+        text: Without line breaks.
+        level: Where the format calls it a heading: 1 for the outermost, 0 for the title; else None.
+        row: Whether it is the row of a table: no heading, and never joined with its neighbours.
+    """
+
+    text: str
+    level: int | None = None
+    row: bool = False
+
+
 @dataclass(slots=True)
 class _Block:
     lines: list[int]
@@ -69,7 +84,7 @@ class _Block:
 
 
 def segment(text: str, doc_id: str, source: str = "") -> Document:
-    """Cuts a text into paragraphs.
+    """Cuts a plain text into paragraphs.
 
     Args:
         text: The whole document; lines end in LF, CR or CRLF.
@@ -83,10 +98,18 @@ def segment(text: str, doc_id: str, source: str = "") -> Document:
         ``"一、总体要求\\n加快发展,\\n提质增效。"`` -> the heading ``一、总体要求`` and the paragraph
         ``加快发展,提质增效。`` under it.
     """
+    return segment_lines(map(Line, re.split(r"\r\n|\r|\n", text)), doc_id, source)
+
+
+def segment_lines(lines: Iterable[Line], doc_id: str, source: str = "") -> Document:
+    """`segment` for a format that knows which lines are headings or rows of a table.
+
+    A heading's numbering gives its level where it has one, its style where it has none.
+    """
     paragraphs: list[Paragraph] = []
     path: list[tuple[int, str]] = []
     title = ""
-    for block in _blocks(text):
+    for block in _blocks(lines):
         if block.kind == "heading":
             while path and path[-1][0] >= block.level:
                 path.pop()
@@ -101,25 +124,35 @@ def segment(text: str, doc_id: str, source: str = "") -> Document:
     return Document(doc_id, title or doc_id, tuple(paragraphs), source or doc_id)
 
 
-def _blocks(text: str) -> Iterator[_Block]:
+def _blocks(lines: Iterable[Line]) -> Iterator[_Block]:
     """Lines, classified, with wrapped ones rejoined."""
     pending: _Block | None = None
-    for number, raw in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
-        line = raw.strip("\ufeff \t\u3000\u00a0\v\f")
-        if not line.strip():
+    for number, line in enumerate(lines, start=1):
+        text = line.text.strip("\ufeff \t\u3000\u00a0\v\f")
+        if not text.strip():
             continue
-        plain = normalise(line)
-        kind, level = _classify(plain)
-        if pending and kind == "body" and _continues(pending, plain):
-            pending.pieces.append(_glue(pending.pieces[-1], line) + line)
+        plain = normalise(text)
+        kind, level = _kind(line, plain)
+        if pending and kind == "body" and not line.row and _continues(pending, plain):
+            pending.pieces.append(_glue(pending.pieces[-1], text) + text)
             pending.lines.append(number)
             pending.last_line = plain
             continue
         if pending:
             yield pending
-        pending = _Block([number], [line], kind, level, plain)
+        pending = _Block([number], [text], kind, level, "" if line.row else plain)
     if pending:
         yield pending
+
+
+def _kind(line: Line, plain: str) -> tuple[Kind, int]:
+    """Kind and level, the format's word included."""
+    kind, level = _classify(plain)
+    if line.row and kind == "heading":
+        return "body", 0
+    if line.level is not None and kind == "body" and len(plain) <= MAX_HEADING_CHARS:
+        return "heading", line.level
+    return kind, level
 
 
 def _classify(line: str) -> tuple[Kind, int]:
@@ -141,13 +174,20 @@ def _classify(line: str) -> tuple[Kind, int]:
     return "body", 0
 
 
-def _opens(line: str) -> bool:
-    return bool(_OPENER.match(line) or _DATE.match(line)) or any(marker.match(line) for _, marker in _MARKERS)
+def opens(line: str) -> bool:
+    """Whether a line starts a paragraph by what it opens with: ``"(三)人才"``, ``"第六条"``, ``"二是优化"``, a date."""
+    plain = normalise(line)
+    return bool(_OPENER.match(plain) or _DATE.match(plain)) or any(marker.match(plain) for _, marker in _MARKERS)
+
+
+def ends_sentence(line: str) -> bool:
+    """Whether a line could be the last of a paragraph by its punctuation: ``"…推进。"``."""
+    return normalise(line).endswith(_TERMINAL)
 
 
 def _continues(block: _Block, line: str) -> bool:
     """Whether ``line`` goes on with the sentence in which ``block`` stops."""
-    if block.kind != "body" or _opens(line):
+    if block.kind != "body" or opens(line):
         return False
     if block.last_line.endswith(_CONTINUES):
         return True

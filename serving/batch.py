@@ -8,12 +8,13 @@ import itertools
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from policytag.readers import Rejected
+from policytag.readers import Item, ReadOptions, Rejected, Source, read_source
+from policytag.readers import Row as InputRow
+from policytag.readers.rows import shown
 from policytag.tagger import Tagger
-from policytag.text import Paragraph
 from serving.rows import Row, furniture_row, rejected_row, tagged_row
 
 CHUNK = 512
@@ -22,9 +23,28 @@ CHUNK = 512
 STDOUT = "-"
 
 
+def read_items(sources: Sequence[tuple[Source, str]], options: ReadOptions) -> Iterator[Item]:
+    """Every item of every source in order; a second row with the same id is rejected.
+
+    Args:
+        sources: Each with its document's name.
+    """
+    seen: dict[str, str] = {}
+    for source, doc in sources:
+        for item in read_source(source, doc, options):
+            if isinstance(item, InputRow) and item.own_id:
+                row_id, place = item.paragraph.id, f"{source}:{item.line}"
+                if row_id in seen:
+                    reason = f"duplicate id '{shown(row_id)}', first at {seen[row_id]}; rename one"
+                    yield Rejected(str(source), doc, item.line, row_id, reason)
+                    continue
+                seen[row_id] = place
+            yield item
+
+
 def tag_rows(
     tagger: Tagger,
-    items: Iterable[Paragraph | Rejected],
+    items: Iterable[Item],
     *,
     text: bool = True,
     scores: bool = False,
@@ -32,13 +52,14 @@ def tag_rows(
     """One row for every item, in order.
 
     Args:
-        items: What `policytag.readers.read_paragraphs` yields.
+        items: What `read_items` yields.
         text: Whether rows carry the paragraph's text.
         scores: Whether rows carry every label's probability.
     """
     stream = iter(items)
-    while chunk := list(itertools.islice(stream, CHUNK)):
-        wanted = [item for item in chunk if isinstance(item, Paragraph) and item.kind != "furniture"]
+    while read := list(itertools.islice(stream, CHUNK)):
+        chunk = [item.paragraph if isinstance(item, InputRow) else item for item in read]
+        wanted = [item for item in chunk if not isinstance(item, Rejected) and item.kind != "furniture"]
         predictions = iter(tagger.tag(wanted))
         for item in chunk:
             if isinstance(item, Rejected):

@@ -22,11 +22,10 @@ from tqdm import tqdm
 from policytag import __version__
 from policytag.artifact import DEFAULT_MODEL
 from policytag.errors import PolicytagError
-from policytag.readers import Rejected, find_files, read_paragraphs
+from policytag.readers import Item, ReadOptions, Rejected, Source, document_names, find_sources
 from policytag.tagger import Tagger
-from policytag.text import Paragraph
 from serving import rows as row_io
-from serving.batch import STDOUT, open_output, tag_rows
+from serving.batch import STDOUT, open_output, read_items, tag_rows
 from serving.launch import serve
 from serving.report import Report
 from serving.rows import Row
@@ -95,12 +94,18 @@ def _model_option(parser: argparse.ArgumentParser) -> None:
 def _tag_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_tag)
     parser.add_argument(
-        "inputs", nargs="+", type=Path, metavar="INPUT", help=".txt or .jsonl file, or a folder of them"
+        "inputs",
+        nargs="+",
+        type=Path,
+        metavar="INPUT",
+        help="files, folders, archives or patterns; see README for formats",
     )
     parser.add_argument("-o", "--output", required=True, metavar="OUT.jsonl", help="where the rows go; - is stdout")
     _model_option(parser)
     parser.add_argument("--scores", action="store_true", help="add every label's probability")
     parser.add_argument("--no-text", action="store_true", help="leave the paragraphs' text out")
+    parser.add_argument("--text-column", metavar="NAME", help="the column of tables that holds the text")
+    parser.add_argument("--id-column", metavar="NAME", help="the column of tables that holds the rows' ids")
     parser.add_argument("--html", metavar="REPORT.html", help="write a report with charts too")
     parser.add_argument("--summary", action="store_true", help="print a summary of each document to stdout")
 
@@ -124,13 +129,14 @@ def _port(text: str) -> int:
 
 
 def _tag(arguments: argparse.Namespace) -> int:
-    files = find_files(arguments.inputs)
-    _check_outputs(arguments, files)
+    sources = find_sources(arguments.inputs)
+    _check_outputs(arguments, sources)
     tagger = Tagger.load(arguments.model)
     summary = RunSummary()
     report = Report(tagger.taxonomy, summary) if arguments.html else None
     started = time.monotonic()
-    items = _told(read_paragraphs(files))
+    options = ReadOptions(arguments.text_column, arguments.id_column)
+    items = _told(read_items(list(zip(sources, document_names(sources), strict=True)), options))
     stream = tag_rows(tagger, items, text=not arguments.no_text, scores=arguments.scores)
     # The report is opened first: a run of hours should not end at a folder that is not there.
     with open_output(arguments.html) if arguments.html else contextlib.nullcontext() as write_report:
@@ -149,19 +155,19 @@ def _tag(arguments: argparse.Namespace) -> int:
     return REJECTED if summary.total.rejected else DONE
 
 
-def _check_outputs(arguments: argparse.Namespace, files: Sequence[Path]) -> None:
+def _check_outputs(arguments: argparse.Namespace, sources: Sequence[Source]) -> None:
     outputs = [output for output in (arguments.output, arguments.html) if output]
     if arguments.summary and STDOUT in outputs:
         raise UsageError("--summary prints to stdout, where - puts other things; write those to a file")
-    taken = {path.resolve(): "input and output" for path in files}
+    taken = {os.path.realpath(source.path): "input and output" for source in sources}
     for output in outputs:
-        path = Path(output).resolve()
+        path = os.path.realpath(output)
         if path in taken:
             raise UsageError(f"{output}: is both {taken[path]}; write to another file")
         taken[path] = "the rows and the report"
 
 
-def _told(items: Iterable[Paragraph | Rejected]) -> Iterator[Paragraph | Rejected]:
+def _told(items: Iterable[Item]) -> Iterator[Item]:
     """Passes items on; says in a line on standard error, beside the progress bar, what was rejected."""
     for item in items:
         if isinstance(item, Rejected):
