@@ -20,7 +20,7 @@ POLICYTAG := $(RUN)/bin/policytag
 
 demo: $(RUN)/.installed
 	@mkdir -p demo
-	@$(POLICYTAG) tag labels/corpus/*.txt -o demo/tags.jsonl --html demo/report.html
+	@$(POLICYTAG) tag labels/corpus/*.txt -o demo/tags.jsonl --html demo/report.html --overwrite
 	@$(POLICYTAG) show demo/tags.jsonl
 	@echo
 	@echo "Rows: demo/tags.jsonl   Report: demo/report.html (open it in a browser)"

@@ -1,4 +1,4 @@
-"""The command ``policytag``: arguments in, exit code out. What it runs lives in `batch`, `report`, `table`, `launch`.
+"""The command ``policytag``: arguments in, exit code out. What it runs lives in `tagging`, `report`, `table`, `launch`.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 finished with rejected rows. Data goes to standard output, all else to
 standard error.
@@ -7,36 +7,25 @@ standard error.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import os
 import shutil
 import signal
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-
-from tqdm import tqdm
 
 from policytag import __version__
 from policytag.artifact import DEFAULT_MODEL
 from policytag.errors import PolicytagError
-from policytag.readers import Item, ReadOptions, Rejected, Source, document_names, find_sources
-from policytag.tagger import Tagger
 from serving import rows as row_io
-from serving.batch import STDOUT, open_output, read_items, tag_rows
 from serving.launch import serve
-from serving.report import Report
 from serving.rows import Row
 from serving.summary import RunSummary
 from serving.table import summary_lines, table
+from serving.tagging import command
 
 DONE, FAILED, USAGE, REJECTED = 0, 1, 2, 3
-
-
-class UsageError(Exception):
-    """A combination of arguments that makes no sense; shown as one line, exit code 2."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show Chinese is no reason to fail
     try:
         return arguments.run(arguments)
-    except UsageError as error:
+    except command.UsageError as error:
         return _fail(str(error), USAGE)
     except BrokenPipeError:
         # The reader went away, as in `policytag show x.jsonl | head`: nobody is left to tell.
@@ -93,21 +82,8 @@ def _model_option(parser: argparse.ArgumentParser) -> None:
 
 def _tag_parser(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_tag)
-    parser.add_argument(
-        "inputs",
-        nargs="+",
-        type=Path,
-        metavar="INPUT",
-        help="files, folders, archives or patterns; see README for formats",
-    )
-    parser.add_argument("-o", "--output", required=True, metavar="OUT.jsonl", help="where the rows go; - is stdout")
+    command.add_arguments(parser)
     _model_option(parser)
-    parser.add_argument("--scores", action="store_true", help="add every label's probability")
-    parser.add_argument("--no-text", action="store_true", help="leave the paragraphs' text out")
-    parser.add_argument("--text-column", metavar="NAME", help="the column of tables that holds the text")
-    parser.add_argument("--id-column", metavar="NAME", help="the column of tables that holds the rows' ids")
-    parser.add_argument("--html", metavar="REPORT.html", help="write a report with charts too")
-    parser.add_argument("--summary", action="store_true", help="print a summary of each document to stdout")
 
 
 def _show_parser(parser: argparse.ArgumentParser) -> None:
@@ -129,59 +105,10 @@ def _port(text: str) -> int:
 
 
 def _tag(arguments: argparse.Namespace) -> int:
-    sources = find_sources(arguments.inputs)
-    _check_outputs(arguments, sources)
-    tagger = Tagger.load(arguments.model)
-    summary = RunSummary()
-    report = Report(tagger.taxonomy, summary) if arguments.html else None
-    started = time.monotonic()
-    options = ReadOptions(arguments.text_column, arguments.id_column)
-    items = _told(read_items(list(zip(sources, document_names(sources), strict=True)), options))
-    stream = tag_rows(tagger, items, text=not arguments.no_text, scores=arguments.scores)
-    # The report is opened first: a run of hours should not end at a folder that is not there.
-    with open_output(arguments.html) if arguments.html else contextlib.nullcontext() as write_report:
-        with open_output(arguments.output) as write:
-            for row in tqdm(stream, unit=" paragraphs", disable=None, file=sys.stderr):
-                summary.add(row)
-                if report:
-                    report.add(row)
-                write(row_io.dump(row))
-        if report and write_report:
-            for piece in report.render():
-                write_report(piece.encode("utf-8", "replace"))
+    summary = command.run(arguments)
     if arguments.summary:
         _print(summary_lines(summary))
-    _say_done(summary, time.monotonic() - started, arguments.output)
     return REJECTED if summary.total.rejected else DONE
-
-
-def _check_outputs(arguments: argparse.Namespace, sources: Sequence[Source]) -> None:
-    outputs = [output for output in (arguments.output, arguments.html) if output]
-    if arguments.summary and STDOUT in outputs:
-        raise UsageError("--summary prints to stdout, where - puts other things; write those to a file")
-    taken = {os.path.realpath(source.path): "input and output" for source in sources}
-    for output in outputs:
-        path = os.path.realpath(output)
-        if path in taken:
-            raise UsageError(f"{output}: is both {taken[path]}; write to another file")
-        taken[path] = "the rows and the report"
-
-
-def _told(items: Iterable[Item]) -> Iterator[Item]:
-    """Passes items on; says in a line on standard error, beside the progress bar, what was rejected."""
-    for item in items:
-        if isinstance(item, Rejected):
-            tqdm.write(str(item), file=sys.stderr)
-        yield item
-
-
-def _say_done(summary: RunSummary, seconds: float, output: str) -> None:
-    total = summary.total
-    print(
-        f"policytag: {total.tagged} paragraphs tagged, {total.furniture} furniture, {total.rejected} rejected; "
-        f"{len(summary.documents)} document(s) in {seconds:.1f} s, model {summary.model or '-'} -> {output}",
-        file=sys.stderr,
-    )
 
 
 def _show(arguments: argparse.Namespace) -> int:

@@ -52,11 +52,16 @@ class DocumentSummary:
         return self.paragraphs[label_id] / self.tagged if self.tagged else 0.0
 
 
+MAX_DOCUMENTS = 10_000
+"""Documents whose figures are kept in memory; those of further ones go into the totals alone."""
+
+
 @dataclass(slots=True)
 class RunSummary:
-    """All documents of a run, in order of appearance.
+    """The documents of a run, in order of appearance, the first `MAX_DOCUMENTS` of them.
 
     Attributes:
+        document_count: All of them; of those beyond, one that comes back after another counts again.
         names: Label id -> Chinese name, of the labels that occurred.
         together: (instrument id, industry id) -> paragraphs that carry both.
     """
@@ -66,13 +71,20 @@ class RunSummary:
     together: Counter[tuple[str, str]] = field(default_factory=Counter)
     total: DocumentSummary = field(default_factory=lambda: DocumentSummary(""))
     model: str = ""
+    document_count: int = 0
+    _last: str | None = None
 
     def add(self, row: Row) -> None:
         """Counts one row."""
         doc = row["doc"]
         if doc not in self.documents:
-            self.documents[doc] = DocumentSummary(doc)
-        self.documents[doc].add(row)
+            if doc != self._last:
+                self.document_count += 1
+            if len(self.documents) < MAX_DOCUMENTS:
+                self.documents[doc] = DocumentSummary(doc)
+        self._last = doc
+        if doc in self.documents:
+            self.documents[doc].add(row)
         self.total.add(row)
         if row["status"] != "ok":
             return

@@ -96,6 +96,7 @@ class Reading:
         format: Known once the first item came: ``"pdf"``.
         encoding: Of a text format, known once the first item came: ``"gb18030"``.
         title: The document's, known once the first item came.
+        at: Bytes of the file that are read, where that can be told.
     """
 
     source: str
@@ -108,6 +109,7 @@ class Reading:
     format: str | None = None
     encoding: str | None = None
     title: str = ""
+    at: int = 0
 
     def __iter__(self) -> Iterator[Item]:
         try:
@@ -126,6 +128,7 @@ class Reading:
         for frame in frames:
             if "format" in frame:
                 self.format, self.encoding, self.title = frame["format"], frame["encoding"], frame["title"]
+            self.at = frame.get("at", 0)
             for item in frame.get("items", ()):
                 yield from_json(item, self.source, self.doc)
 

@@ -183,7 +183,10 @@ def read_csv(
     text.seek(0)
     reader = csv.reader(text, delimiter=delimiter)
     cells = ((reader.line_num, cells) for cells in _csv_rows(reader))
-    yield from _table(cells, Rows(source, doc, options, needs_id=False))
+    try:
+        yield from _table(cells, Rows(source, doc, options, needs_id=False))
+    finally:
+        text.detach()  # else the file is closed with it
 
 
 def _mark(error: UnicodeError) -> tuple[str, int]:

@@ -105,8 +105,9 @@ class _Child:
                 file, size, request["suffix"], request["source"], request["doc"], options, self._limits
             )
             self._say({"format": opened.format, "encoding": opened.encoding, "title": opened.title})
+            streamed = opened.format in formats.STREAMED and request["member"] is None
             for batch in _batches(map(to_json, opened.items)):
-                self._say({"items": batch})
+                self._say({"items": batch, "at": file.tell() if streamed else 0})
 
     def _say(self, frame: dict[str, Any]) -> None:
         """Writes a line; the time that the other end takes to read it does not count."""

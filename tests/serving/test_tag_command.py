@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from serving import batch
 from serving.cli import main
 from serving.report import Report
+from serving.tagging import chunks, files, folder
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
@@ -74,7 +74,7 @@ def test_scores_adds_every_label_and_no_text_leaves_the_text_out(document: Path,
 
 
 def test_jsonl_keeps_its_ids_and_order_over_several_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "CHUNK", 3)
+    monkeypatch.setattr(chunks, "CHUNK_ITEMS", 3)
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     texts = ["补贴", "x", "招商", "农业"] * 3
     lines = [json.dumps({"id": f"row-{i}", "text": text}) for i, text in enumerate(texts)]
@@ -154,7 +154,7 @@ def test_an_unreadable_file_gets_one_line(document: Path, tmp_path: Path, capsys
     assert [row["status"] for row in rows_of(out)] == ["rejected", "furniture", "ok", "ok", "ok"]
 
 
-def test_a_failed_run_leaves_the_old_output_and_no_scraps(
+def test_a_failed_run_leaves_the_old_output_and_can_be_taken_up(
     document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out.jsonl"
@@ -163,13 +163,13 @@ def test_a_failed_run_leaves_the_old_output_and_no_scraps(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(batch.os, "fsync", full)
-    assert main(["tag", str(document), "-o", str(out)]) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(folder.os, "fsync", full)
+        assert main(["tag", str(document), "-o", str(out)]) == 1
     assert out.read_text(encoding="utf-8") == "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "out.jsonl"]
-    assert capsys.readouterr().err == (
-        f"policytag: {out}: No space left on device; check the path, its permissions and the free space\n"
-    )
+    assert "No space left on device; check the path, its permissions and the free space" in capsys.readouterr().err
+    assert main(["tag", str(document), "-o", str(out), "--resume"]) == 0
+    assert len(rows_of(out)) == 4
 
 
 @pytest.mark.parametrize(
@@ -186,8 +186,8 @@ def test_a_failed_run_leaves_the_old_output_and_no_scraps(
             2,
             "--summary prints to stdout, where - puts other things",
         ),
-        (["a.txt", "-o", "out", "--html", "./out"], 2, "./out: is both the rows and the report; write to another file"),
-        (["a.txt", "-o", "-", "--html", "-"], 2, "-: is both the rows and the report; write to another file"),
+        (["a.txt", "-o", "out", "--html", "./out"], 2, "./out: is named twice for output; write to another file"),
+        (["a.txt", "-o", "-", "--html", "-"], 2, "-: is named twice for output; write to another file"),
         (["a.txt", "-o", "out", "--html", "no/report"], 1, "no/report: No such file or directory; check the path"),
         (["a.txt", "-o", "out", "--model", "no"], 1, "no: no such model folder; expected one made by"),
     ],
@@ -231,7 +231,7 @@ def test_a_write_protected_output_is_left_as_it_is(
 ) -> None:
     out = tmp_path / "out.jsonl"
     out.write_text("old", encoding="utf-8")
-    monkeypatch.setattr(batch.os, "access", lambda path, mode: path != out)  # root may write anywhere
+    monkeypatch.setattr(files.os, "access", lambda path, mode: path != out)  # root may write anywhere
     assert main(["tag", str(document), "-o", str(out)]) == 1
     assert out.read_text(encoding="utf-8") == "old"
     assert capsys.readouterr().err.startswith(f"policytag: {out}: Permission denied; check the path")

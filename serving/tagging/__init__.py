@@ -1,0 +1,1 @@
+"""``policytag tag``: files to rows, at any size. Knows nothing of HTTP."""
