@@ -105,10 +105,7 @@ def _port(text: str) -> int:
 
 
 def _tag(arguments: argparse.Namespace) -> int:
-    summary = command.run(arguments)
-    if arguments.summary:
-        _print(summary_lines(summary))
-    return REJECTED if summary.total.rejected else DONE
+    return REJECTED if command.run(arguments) else DONE
 
 
 def _show(arguments: argparse.Namespace) -> int:

@@ -115,8 +115,13 @@ class Reading:
         try:
             if self.request is None:
                 raise InputError(self.problem)
+            empty = True
             with sandbox.borrowed() as process:
-                yield from self._items(process, self.request)
+                for item in self._items(process, self.request):
+                    empty = False
+                    yield item
+            if empty:
+                raise InputError("no row; expected at least one below the column names")
         except InputError as error:
             yield Rejected(self.source, self.doc, None, None, str(error))
 

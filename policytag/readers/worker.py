@@ -78,10 +78,11 @@ class _Child:
             self._say({"error": str(error)})
         except MemoryError:
             self._say({"error": over_memory(self._limits)})
-        except OSError as error:
-            self._say({"error": f"cannot be read ({error.strerror or error}); check path and permissions"})
         except Exception as error:
             # Libraries meet damage with any type of error; whatever it is, it is the file's.
+            if isinstance(error, OSError) and error.strerror and error.filename:
+                self._say({"error": f"cannot be read ({error.strerror}); check path and permissions"})
+                return
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:MAX_REASON_CHARS]
             self._say({"error": f"damaged, or not as its format has it ({reason}); open it and save it anew"})
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from policytag.readers import ReadOptions
 from policytag.readers.formats import SUFFIXES
 from serving.summary import RunSummary
-from serving.tagging import inputs, tables
+from serving.table import summary_lines
+from serving.tagging import cluster, inputs, tables
 from serving.tagging.chunks import RowOptions
 from serving.tagging.files import STDOUT, is_stream
 from serving.tagging.inputs import Inputs
@@ -53,18 +54,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     reading.add_argument("--stdin-format", metavar="FORMAT", choices=sorted(set(SUFFIXES.values()) - {"zip"}))
     run = parser.add_argument_group("how it runs")
     run.add_argument("--workers", type=_count, default=1, metavar="N", help="processes that tag, a model each [1]")
+    run.add_argument("--engine", choices=["local", "ray"], default="local", help="this machine or a Ray cluster")
+    run.add_argument("--address", help="with --engine ray: the cluster's; without it one is started on this machine")
+    run.add_argument("--actors", type=_count, metavar="N", help="with --engine ray: models at most [one a CPU or GPU]")
     run.add_argument("--resume", action="store_true", help="go on with an unfinished run, or begin it")
     run.add_argument("--force", action="store_true", help="with --resume: though model, options or inputs changed")
     run.add_argument("--overwrite", action="store_true", help="throw an unfinished run away and begin anew")
 
 
-def run(arguments: argparse.Namespace) -> RunSummary:
+def run(arguments: argparse.Namespace) -> bool:
     """Does what the arguments say.
+
+    Returns:
+        Whether any row was rejected.
 
     Raises:
         UsageError: If they contradict each other.
         PolicytagError, OSError: See `serving.tagging.run.tag`.
     """
+    if arguments.engine == "ray":
+        return _run_on_cluster(arguments)
     _check(arguments)
     with contextlib.ExitStack() as stack:
         paths = []
@@ -78,8 +87,33 @@ def run(arguments: argparse.Namespace) -> RunSummary:
         _check_outputs(arguments, found)
         started = time.monotonic()
         summary = tag(_request(arguments), found)
+    if arguments.summary:
+        for line in summary_lines(summary):
+            print(line)
+        sys.stdout.flush()
     _say_done(summary, time.monotonic() - started, arguments.output)
-    return summary
+    return summary.total.rejected > 0
+
+
+def _run_on_cluster(arguments: argparse.Namespace) -> bool:
+    if unused := cluster.unused(arguments):
+        raise UsageError(f"--engine ray goes without {', '.join(unused)}")
+    started = time.monotonic()
+    counts = cluster.tag(
+        cluster.ClusterRun(
+            inputs=arguments.inputs,
+            output=arguments.output,
+            model=arguments.model,
+            rows=RowOptions(text=not arguments.no_text, scores=arguments.scores),
+            reading=ReadOptions(arguments.text_column, arguments.id_column),
+            address=arguments.address,
+            actors=arguments.actors,
+            resume=arguments.resume,
+            overwrite=arguments.overwrite,
+        )
+    )
+    print(cluster.says(counts, time.monotonic() - started, arguments.output), file=sys.stderr)
+    return counts["rejected"] > 0
 
 
 def _request(arguments: argparse.Namespace) -> TagRun:
@@ -99,6 +133,8 @@ def _request(arguments: argparse.Namespace) -> TagRun:
 
 
 def _check(arguments: argparse.Namespace) -> None:
+    if arguments.address or arguments.actors:
+        raise UsageError("--address and --actors go with --engine ray")
     if arguments.summary and STDOUT in (arguments.output, arguments.html):
         raise UsageError("--summary prints to stdout, where - puts other things; write those to a file")
     if arguments.summary_file and is_stream(arguments.summary_file):

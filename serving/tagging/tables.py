@@ -7,10 +7,13 @@ import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from policytag.taxonomy import Taxonomy
 from serving.rows import FACET_KEYS, Row, dump
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FORMATS = {".jsonl": "jsonl", ".parquet": "parquet", ".csv": "csv", ".xlsx": "xlsx"}
 """Suffix -> format; any other suffix is JSON lines too."""
@@ -116,15 +119,26 @@ def _write_xlsx(file: BinaryIO, columns: Sequence[str], records: Iterable[Record
 
 
 def _write_parquet(file: BinaryIO, columns: Sequence[str], records: Iterable[Record]) -> None:
-    import pyarrow as pa  # large; other outputs do without
-    import pyarrow.parquet as pq
+    import pyarrow.parquet as pq  # large; other outputs do without
 
-    schema = pa.schema([(column, _arrow_type(column)(pa)) for column in columns])
     stream = iter(records)
-    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(file, arrow(columns, []).schema, compression="zstd") as writer:
         while batch := list(itertools.islice(stream, PARQUET_ROWS)):
-            clean = ({column: _utf8(record.get(column)) for column in columns} for record in batch)
-            writer.write_table(pa.Table.from_pylist(list(clean), schema=schema))
+            writer.write_table(arrow(columns, batch))
+
+
+def arrow(columns: Sequence[str], records: Iterable[Record], *fields: pa.Field) -> pa.Table:
+    """Records as an Arrow table.
+
+    Args:
+        fields: Columns whose type is not the usual one.
+    """
+    import pyarrow as pa
+
+    types = {field.name: field.type for field in fields}
+    schema = pa.schema([(column, types.get(column) or _arrow_type(column)(pa)) for column in columns])
+    clean = [{column: _utf8(record.get(column)) for column in columns} for record in records]
+    return pa.Table.from_pylist(clean, schema=schema)
 
 
 def _arrow_type(column: str) -> Callable[[Any], Any]:

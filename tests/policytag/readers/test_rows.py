@@ -178,6 +178,11 @@ def test_a_whole_table_comes_with_the_rows_that_were_rejected(tmp_path: Path) ->
     assert [rejected.line for rejected in parsed.rejected] == [2]
 
 
+def test_a_table_of_column_names_alone_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "id,text")
+    assert messages(path) == [f"{path}: no row; expected at least one below the column names"]
+
+
 def test_an_empty_table_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "")
     with pytest.raises(InputError, match=r"a\.csv: empty table; expected column names in its first line"):

@@ -60,7 +60,7 @@ def packed(members: dict[str, bytes]) -> bytes:
         ("a.xlsx", packed({"a.txt": GOOD}), "an archive in the place of a document; unpack it"),
         ("a.dat", GOOD, "file type '.dat' is not read; expected .txt .md"),
         ("a", GOOD, "a file without a suffix is not read; expected .txt .md"),
-        ("a.parquet", b"PAR1" + b"\0" * 100, "damaged, or not as its format has it ("),
+        ("a.parquet", b"PAR1" + b"\0" * 100 + b"PAR1", "damaged, or not as its format has it ("),
         ("a.html", b"<html><body></body></html>", "empty document; expected at least one line of text"),
     ],
 )
