@@ -90,14 +90,29 @@ class Tagger:
     def version(self) -> str:
         return self.artifact.manifest.version
 
+    @property
+    def golden_texts(self) -> list[str]:
+        """The texts whose logits were recorded when the model was made."""
+        return [golden.text for golden in self.artifact.golden]
+
     def verify(self) -> None:
-        """Compares the golden texts' logits with those recorded.
+        """Has the model answer its golden texts.
+
+        Raises:
+            ArtifactError: As `check_golden`.
+        """
+        self.check_golden(self.logits(self.golden_texts)[0])
+
+    def check_golden(self, logits: NDArray[np.float32]) -> None:
+        """Compares logits of the golden texts with those recorded.
+
+        Args:
+            logits: Shape ``(g, L) float32``.
 
         Raises:
             ArtifactError: Naming the text's number and the difference.
         """
-        got, _ = self.logits([golden.text for golden in self.artifact.golden])
-        for number, (row, golden) in enumerate(zip(got, self.artifact.golden, strict=True)):
+        for number, (row, golden) in enumerate(zip(logits, self.artifact.golden, strict=True)):
             gap = float(np.max(np.abs(row - np.asarray(golden.logits, dtype=np.float32))))
             if not gap <= GOLDEN_TOLERANCE:
                 raise ArtifactError(

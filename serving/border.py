@@ -14,10 +14,10 @@ import json
 import logging
 from collections.abc import Mapping
 
-import anyio.to_thread
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.aside import aside
 from serving.bodies import Gzipped, Plain, parse, too_large
 from serving.errors import ApiError, from_status
 from serving.schemas import BODY, MAX_BODY_BYTES, Body
@@ -33,8 +33,6 @@ BODY_SECONDS = 60
 """A body that has not arrived whole by then is refused."""
 MAX_BUFFERED_BYTES = 128 * 1024 * 1024
 """Bodies of all requests together that are held at once; more is refused as overload."""
-_INLINE_BYTES = 64 * 1024
-"""A longer body is parsed in a thread: the probes must be answered meanwhile."""
 
 
 class Border:
@@ -97,9 +95,7 @@ class Border:
         """
         _check_media_type(headers)
         body = await self._read(headers, receive)
-        if len(body) <= _INLINE_BYTES:
-            return parse(body, expected)
-        return await anyio.to_thread.run_sync(parse, body, expected)
+        return await aside(len(body), parse, body, expected)
 
     async def _read(self, headers: Headers, receive: Receive) -> bytes:
         length = headers.get("content-length", "")

@@ -28,7 +28,7 @@ _DOCS = """<!doctype html>
 
 
 def _tagger() -> Tagger:
-    return bentoml.get_current_service().tagger
+    return bentoml.get_current_service().models.current
 
 
 def _json(content: Any) -> Response:

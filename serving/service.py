@@ -1,46 +1,28 @@
 """The BentoML service: ``bentoml serve serving.service:PolicyTagService``. Thin; what it does lives elsewhere.
 
 ``POST`` routes are BentoML APIs, so that BentoML's client and its metrics know them. They are not ``batchable``: there
-one bad request fails its neighbours, and the queue has no bound. The ``GET`` routes are `serving.routes`, mounted
-beside them. `serving.border.Border` stands before both. `serving.settings.Settings` are read when a worker starts.
+one bad request fails its neighbours, and the queue has no bound; `serving.scheduler` batches instead. The ``GET``
+routes are `serving.routes`, mounted beside them. `serving.border.Border` stands before both. A worker reads
+`serving.settings.Settings` when it starts.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
-
 import bentoml
 from starlette.responses import Response
 
-from policytag import evidence
-from policytag.errors import ArtifactError, TaxonomyError
-from policytag.evidence import Span
-from policytag.tagger import Prediction, Tagger
-from policytag.text import Paragraph, is_blank
 from serving.border import Border
 from serving.errors import ApiError
+from serving.health import Readiness
+from serving.models import Models
 from serving.routes import routes
-from serving.rows import tags
-from serving.schemas import (
-    MAX_EXPLAINED,
-    Explain,
-    ItemError,
-    ModelOut,
-    ParagraphIn,
-    Paragraphs,
-    Result,
-    Scores,
-    TagRequest,
-    TagResponse,
-)
+from serving.scheduler import Scheduler
+from serving.schemas import Explain, Paragraphs, Scores, TagRequest, TagResponse
 from serving.settings import Settings
+from serving.tagging import tag_paragraphs
 
-logger = logging.getLogger(__name__)
-
-BENTOML_SECONDS = 180
+BENTOML_SECONDS = 300
 """BentoML's own timeout, never reached: it keeps a timer for each request until then, and its 504 is not ours."""
-_BLANK = ItemError(status=422, code="blank_text", message="text is blank; expected at least one readable character")
 
 
 @bentoml.asgi_app(routes, path="/")
@@ -55,20 +37,23 @@ class PolicyTagService:
 
     def __init__(self) -> None:
         settings = Settings.from_environment()
-        self.tagger = Tagger.load(settings.model, threads=settings.threads)
+        self.models = Models(settings.model, settings.threads)
+        self.scheduler = Scheduler(lambda: self.models.current, settings.limits)
+        self._ready = Readiness(self.models, self.scheduler)
 
-    def __is_ready__(self) -> bool:
+    @bentoml.on_shutdown
+    def close(self) -> None:
+        """Called when all requests are answered."""
+        self.models.close()
+        self.scheduler.close()
+
+    async def __is_ready__(self) -> bool:
         """Ready means: the model gives its recorded answers."""
-        try:
-            self.tagger.verify()
-        except ArtifactError as error:
-            logger.error("not ready: %s", error)
-            return False
-        return True
+        return await self._ready()
 
     # BentoML takes any pydantic model as an answer and says so nowhere but in its documentation.
     @bentoml.api(route="/v1/tag", input_spec=TagRequest, output_spec=TagResponse)  # pyright: ignore[reportArgumentType]
-    def tag(
+    async def tag(
         self,
         paragraphs: Paragraphs,
         scores: Scores = False,
@@ -76,42 +61,13 @@ class PolicyTagService:
         thresholds: dict[str, float] | None = None,
     ) -> TagResponse | Response:
         """Tags 1 to 256 paragraphs, in order. A blank one gets an ``error``; the others are answered."""
-        if explain and len(paragraphs) > MAX_EXPLAINED:
-            message = f"paragraphs: expected at most {MAX_EXPLAINED} paragraphs a request with explain"
-            return ApiError(413, "too_many_paragraphs", message).response()
-        wanted = [Paragraph(str(i), "", i, p.text) for i, p in enumerate(paragraphs) if not is_blank(p.text)]
-        try:
-            logits, truncated = self.tagger.logits([paragraph.text for paragraph in wanted])
-            predictions = self.tagger.predictions(wanted, logits, truncated, thresholds)
-            spans = {p.paragraph.index: evidence.explain(self.tagger, p) for p in predictions if explain}
-        except TaxonomyError as error:
-            return ApiError(422, "invalid_field", f"thresholds: {error}").response()
-        except ArtifactError:
-            logger.exception("the model failed")
-            return ApiError(
-                500, "model_output_invalid", "the model gave no usable answer; see the server's log"
-            ).response()
-        found = {prediction.paragraph.index: prediction for prediction in predictions}
-        results = [
-            self._result(paragraph, found.get(i), scores, spans.get(i)) for i, paragraph in enumerate(paragraphs)
-        ]
-        return TagResponse(
-            model=ModelOut(version=self.tagger.version, taxonomy=self.tagger.taxonomy.version), results=results
+        request = TagRequest.model_construct(
+            paragraphs=paragraphs, scores=scores, explain=explain, thresholds=thresholds or {}
         )
-
-    def _result(
-        self,
-        paragraph: ParagraphIn,
-        prediction: Prediction | None,
-        scores: bool,
-        spans: Mapping[str, Sequence[Span]] | None,
-    ) -> Result:
-        if prediction is None:
-            return Result(id=paragraph.id, error=_BLANK)
-        found = {"id": paragraph.id, "truncated": prediction.truncated} | tags(prediction, self.tagger.taxonomy, spans)
-        if scores:
-            found["scores"] = {score.label_id: round(score.probability, 4) for score in prediction.scores}
-        return Result.model_validate(found)
+        try:
+            return await tag_paragraphs(self.scheduler, self.models.current, request)
+        except ApiError as error:
+            return error.response()
 
 
 BODIES = {api.route: api.input_spec for api in PolicyTagService.apis.values()}

@@ -9,6 +9,13 @@ from pathlib import Path
 
 from policytag.artifact import DEFAULT_MODEL
 from policytag.errors import InputError
+from serving.scheduler import Limits
+
+QUEUE_REQUESTS = 512
+QUEUE_TOKENS = 131_072
+DEADLINE_SECONDS = 60
+MAX_DEADLINE_SECONDS = 110
+"""With the time that a body may take, this must stay below BentoML's own timeout (`serving.service`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +26,14 @@ class Settings:
         model: ``POLICYTAG_MODEL``: the model folder.
         threads: ``POLICYTAG_THREADS``: threads of one inference; all processors this process may use if not given.
         api_keys: ``POLICYTAG_API_KEYS``: keys, separated by commas; where there are any, requests must show one.
+        limits: ``POLICYTAG_QUEUE_REQUESTS``, ``POLICYTAG_QUEUE_TOKENS``, ``POLICYTAG_DEADLINE_SECONDS``: how much
+            may wait and for how long.
     """
 
     model: Path
     threads: int
     api_keys: tuple[str, ...]
+    limits: Limits
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -38,15 +48,20 @@ class Settings:
             api_keys=tuple(
                 key for part in environment.get("POLICYTAG_API_KEYS", "").split(",") if (key := part.strip())
             ),
+            limits=Limits(
+                requests=_number(environment, "POLICYTAG_QUEUE_REQUESTS", QUEUE_REQUESTS),
+                tokens=_number(environment, "POLICYTAG_QUEUE_TOKENS", QUEUE_TOKENS),
+                seconds=_number(environment, "POLICYTAG_DEADLINE_SECONDS", DEADLINE_SECONDS, MAX_DEADLINE_SECONDS),
+            ),
         )
 
 
-def _number(environment: Mapping[str, str], name: str, default: int) -> int:
+def _number(environment: Mapping[str, str], name: str, default: int, most: int = 10**9) -> int:
     given = environment.get(name, "")
-    if given.isdecimal() and int(given) > 0:
-        return int(given)
+    if given.isdecimal() and 0 < int(given[:10]) <= most:
+        return int(given[:10])
     if given:
-        raise InputError(f"{name}: '{given}'; expected a whole number above 0")
+        raise InputError(f"{name}: '{given}'; expected a whole number, 1 to {most}")
     return default
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from policytag.errors import ArtifactError
+from serving.health import FRESH_SECONDS
 from serving.schemas import MAX_BODY_BYTES
 
 JSON = {"content-type": "application/json"}
@@ -274,8 +276,8 @@ def test_a_failing_handler_gets_the_envelope(client: TestClient, monkeypatch: py
     def fail(_: Any) -> None:
         raise RuntimeError("secret")
 
-    tagger = bentoml.get_current_service().tagger
-    monkeypatch.setattr(type(tagger), "logits", lambda *_: fail(None))
+    engine = bentoml.get_current_service().models.current.engine
+    monkeypatch.setattr(engine, "logits", fail)
     answer = tag(client, "补贴")
     error(answer, 500, "internal_error")
     assert "secret" not in answer.text
@@ -298,10 +300,11 @@ def test_ready_means_that_the_model_gives_its_recorded_answers(
     assert client.get("/livez").status_code == 200
     assert client.get("/readyz").status_code == 200
 
-    def broken(_: Any) -> None:
+    def broken(*_: Any) -> None:
         raise ArtifactError("golden.json: text 0 gives other logits")
 
-    monkeypatch.setattr(type(bentoml.get_current_service().tagger), "verify", broken)
+    monkeypatch.setattr(type(bentoml.get_current_service().models.current), "check_golden", broken)
+    time.sleep(FRESH_SECONDS)
     error(client.get("/readyz"), 503, "not_ready")
     assert client.get("/livez").status_code == 200
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,13 +16,15 @@ from serving.service import PolicyTagService
 
 
 @pytest.fixture(scope="module")
-def service() -> Any:
-    return PolicyTagService()
+def service() -> Iterator[Any]:
+    service = PolicyTagService()
+    yield service
+    service.close()
 
 
 def test_results_come_in_the_order_of_the_request(service: Any) -> None:
     paragraphs = [ParagraphIn(id=i, text=t) for i, t in (("b", "引进人才"), ("a", "软件补贴"), ("b", "无"))]
-    answer = service.tag(paragraphs=paragraphs)
+    answer = asyncio.run(service.tag(paragraphs=paragraphs))
     assert [result.id for result in answer.results] == ["b", "a", "b"]
     assert [[t.id for t in r.instruments] for r in answer.results] == [["talent"], ["subsidy"], []]
     assert [t.name for t in answer.results[1].industries] == ["信息技术"]
@@ -33,7 +37,7 @@ def test_a_blank_text_gets_an_error_and_its_neighbours_an_answer(service: Any) -
         ParagraphIn(id="b", text="\u200b \x00"),
         ParagraphIn(id="c", text="才"),
     ]
-    first, blank, last = service.tag(paragraphs=paragraphs).results
+    first, blank, last = asyncio.run(service.tag(paragraphs=paragraphs)).results
     assert blank.model_dump() == {
         "id": "b",
         "error": {
@@ -47,13 +51,13 @@ def test_a_blank_text_gets_an_error_and_its_neighbours_an_answer(service: Any) -
 
 def test_numbers_that_are_not_finite_are_never_tags(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        service.tagger.engine, "logits", lambda windows: np.full((len(windows), 18), np.nan, np.float32)
+        service.models.current.engine, "logits", lambda windows: np.full((len(windows), 18), np.nan, np.float32)
     )
-    answer = service.tag(paragraphs=[ParagraphIn(id="a", text="补贴")])
+    answer = asyncio.run(service.tag(paragraphs=[ParagraphIn(id="a", text="补贴")]))
     assert isinstance(answer, Response)
     assert answer.status_code == 500
     assert b'"code":"model_output_invalid"' in answer.body
-    assert service.__is_ready__() is False
+    assert asyncio.run(service.__is_ready__()) is False
 
 
 def test_the_model_folder_is_checked_when_the_service_starts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,5 +68,5 @@ def test_the_model_folder_is_checked_when_the_service_starts(monkeypatch: pytest
 
 def test_a_bad_number_of_threads_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POLICYTAG_THREADS", "many")
-    with pytest.raises(InputError, match="POLICYTAG_THREADS: 'many'; expected a whole number above 0"):
+    with pytest.raises(InputError, match="POLICYTAG_THREADS: 'many'; expected a whole number, 1 to"):
         PolicyTagService()
