@@ -1,0 +1,1 @@
+"""Measurements, as commands: `python -m bench.MODULE --help`. Not installed, and nothing imports it."""

@@ -46,7 +46,17 @@ TABLE = sql.Table(
 
 
 class ConflictError(InputError):
-    """An id that is taken by a correction of other content."""
+    """An id that is taken by a correction of other content.
+
+    Attributes:
+        index: Which of the corrections it was, from 0.
+    """
+
+    def __init__(self, correction_id: str, index: int) -> None:
+        super().__init__(
+            f"id '{correction_id}': a correction of other content has it; send another id to correct again"
+        )
+        self.index = index
 
 
 class StoreError(PolicytagError):
@@ -151,13 +161,11 @@ class Corrections:
         created = datetime.now(UTC)
         new: list[bool] = []
         with self._engine.begin() as connection:
-            for correction in corrections:
+            for index, correction in enumerate(corrections):
                 row = asdict(correction) | {"created": created}
                 new.append(connection.execute(insert.values(row)).first() is not None)
                 if not new[-1] and _stored(connection, correction.id) != correction:
-                    raise ConflictError(
-                        f"id '{correction.id}': a correction of other content has it; send another id to correct again"
-                    )
+                    raise ConflictError(correction.id, index)
         return new
 
     @cached_property

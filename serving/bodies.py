@@ -4,16 +4,64 @@ from __future__ import annotations
 
 import json
 import zlib
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from starlette.datastructures import Headers, QueryParams
 
 from serving.errors import ApiError, from_validation, shown
+from serving.schemas import MAX_BODY_BYTES, Body
 
 M = TypeVar("M", bound=BaseModel)
 
 MAX_FIELDS = 256
 """Fields of one object; no object of any request has as many."""
+
+
+class Kind(Protocol):
+    """What the body of a route may be."""
+
+    def limit(self, headers: Headers, query: QueryParams) -> int:
+        """Bytes that are read of it, unpacked.
+
+        Raises:
+            ApiError: If no such body is taken, whatever it holds; it is not read then.
+        """
+        ...
+
+    def read(self, body: bytes, headers: Headers, query: QueryParams) -> Body:
+        """What it says.
+
+        Raises:
+            ApiError: If it is not what the route takes.
+        """
+        ...
+
+
+class Json:
+    """A JSON body.
+
+    Args:
+        expected: What it must be.
+    """
+
+    def __init__(self, expected: type[Body]) -> None:
+        self.expected = expected
+
+    def limit(self, headers: Headers, query: QueryParams) -> int:
+        if not is_json(headers):
+            raise ApiError(415, "unsupported_media_type", "send Content-Type: application/json, encoded as UTF-8")
+        return MAX_BODY_BYTES
+
+    def read(self, body: bytes, headers: Headers, query: QueryParams) -> Body:
+        return parse(body, self.expected)
+
+
+def is_json(headers: Headers) -> bool:
+    """Whether a body says that it is JSON in UTF-8."""
+    media_type, _, parameters = headers.get("content-type", "").partition(";")
+    charset = parameters.replace(" ", "").replace('"', "").lower()
+    return media_type.strip().lower() == "application/json" and charset in ("", "charset=utf-8")
 
 
 def parse(body: bytes, expected: type[M]) -> M:

@@ -14,13 +14,13 @@ import json
 import logging
 from collections.abc import Mapping
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.aside import aside
-from serving.bodies import Gzipped, Plain, parse, too_large
+from serving.bodies import Gzipped, Kind, Plain, too_large
 from serving.errors import ApiError, from_status
-from serving.schemas import BODY, MAX_BODY_BYTES, Body
+from serving.schemas import BODY
 from serving.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -40,17 +40,15 @@ class Border:
 
     Args:
         app: The application behind.
-        bodies: Route -> what the JSON body of a ``POST`` must be.
-        max_body_bytes: Longest body that is read; chunked bodies are counted while they arrive.
+        bodies: Route -> what the body of a ``POST`` may be.
 
     Reads ``POLICYTAG_API_KEYS`` when the application is built: the keys of which a request must show one, if any.
     """
 
-    def __init__(self, app: ASGIApp, bodies: Mapping[str, type[Body]], max_body_bytes: int = MAX_BODY_BYTES) -> None:
+    def __init__(self, app: ASGIApp, bodies: Mapping[str, Kind]) -> None:
         self.app = app
         self.bodies = bodies
         self.keys = [_digest(key) for key in Settings.from_environment().api_keys]
-        self.max_body_bytes = max_body_bytes
         self._buffered = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,11 +68,13 @@ class Border:
 
     async def _answer(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         self._check_key(scope)
-        expected = self.bodies.get(scope["path"]) if scope["method"] == "POST" else None
-        if not expected:
+        kind = self.bodies.get(scope["path"]) if scope["method"] == "POST" else None
+        if not kind:
             await self.app(scope, receive, answer.send)
             return
-        scope.setdefault("state", {})[BODY] = await self._body(Headers(scope=scope), receive, expected)
+        headers, query = Headers(scope=scope), QueryParams(scope["query_string"])
+        body = await self._read(headers, receive, kind.limit(headers, query))
+        scope.setdefault("state", {})[BODY] = await aside(len(body), kind.read, body, headers, query)
         await _while_connected(self.app, scope, receive, answer)
 
     def _check_key(self, scope: Scope) -> None:
@@ -87,21 +87,16 @@ class Border:
             code, message = "unauthorized", "send a key that the server knows: Authorization: Bearer KEY"
             raise ApiError(401, code, message, headers={"www-authenticate": "Bearer"})
 
-    async def _body(self, headers: Headers, receive: Receive, expected: type[Body]) -> Body:
-        """The request's body, read and checked.
+    async def _read(self, headers: Headers, receive: Receive, limit: int) -> bytes:
+        """The whole body; chunked and compressed ones are counted while they arrive.
 
         Raises:
-            ApiError: If it is not what the route takes.
+            ApiError: If it is longer than ``limit``, late, or not compressed as it says.
         """
-        _check_media_type(headers)
-        body = await self._read(headers, receive)
-        return await aside(len(body), parse, body, expected)
-
-    async def _read(self, headers: Headers, receive: Receive) -> bytes:
         length = headers.get("content-length", "")
-        if length.isdecimal() and int(length[:20]) > self.max_body_bytes:
-            raise too_large(self.max_body_bytes)
-        body = _unpacking(headers)(self.max_body_bytes)
+        if length.isdecimal() and int(length[:20]) > limit:
+            raise too_large(limit)
+        body = _unpacking(headers)(limit)
         held = 0
         try:
             async with asyncio.timeout(BODY_SECONDS):
@@ -139,13 +134,6 @@ def _digest(key: str) -> bytes:
 
 def _is_open(path: str) -> bool:
     return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
-
-
-def _check_media_type(headers: Headers) -> None:
-    media_type, _, parameters = headers.get("content-type", "").partition(";")
-    charset = parameters.replace(" ", "").replace('"', "").lower()
-    if media_type.strip().lower() != "application/json" or charset not in ("", "charset=utf-8"):
-        raise ApiError(415, "unsupported_media_type", "send Content-Type: application/json, encoded as UTF-8")
 
 
 def _unpacking(headers: Headers) -> type[Plain]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from serving.schemas import MAX_PARAGRAPHS, ErrorBody, ErrorEnvelope
+from serving.schemas import ErrorBody, ErrorEnvelope
 
 STATUS_ERRORS = {
     400: ("bad_request", "the request cannot be read; see /docs"),
@@ -38,6 +38,7 @@ _EXPECTED = {
     "model_attributes_type": "expected an object",
     "string_too_short": "expected at least one character",
     "string_too_long": "too long",
+    "string_pattern_mismatch": "holds the character NUL; leave it out",
     "bool_type": "expected true or false",
     "dict_type": "expected an object",
     "float_type": "expected a number",
@@ -84,12 +85,17 @@ def from_validation(error: ValidationError) -> ApiError:
     kind, where = first["type"], _path(first["loc"])
     if kind == "json_invalid":
         return ApiError(400, "invalid_json", str(first["msg"]))
-    if kind == "too_short":
-        return ApiError(400, "no_paragraphs", f"{where}: empty; expected 1 to {MAX_PARAGRAPHS} paragraphs")
-    if kind == "too_long":
-        return ApiError(413, "too_many_paragraphs", f"{where}: expected 1 to {MAX_PARAGRAPHS} paragraphs a request")
+    if kind in ("too_short", "too_long") and len(first["loc"]) == 1:
+        return _wrong_length(kind, where, first.get("ctx", {}))
     index = next((step for step in first["loc"] if isinstance(step, int)), None)
-    return ApiError(422, "invalid_field", f"{where}: {_EXPECTED.get(kind, str(first['msg']))}", index)
+    expected = _EXPECTED.get(kind, str(first["msg"]).removeprefix("Value error, "))
+    return ApiError(422, "invalid_field", f"{where}: {expected}", index)
+
+
+def _wrong_length(kind: str, what: str, context: Mapping[str, int]) -> ApiError:
+    if kind == "too_short":
+        return ApiError(400, f"no_{what}", f"{what}: empty; expected at least one")
+    return ApiError(413, f"too_many_{what}", f"{what}: expected 1 to {context['max_length']} {what} a request")
 
 
 def _path(loc: tuple[int | str, ...]) -> str:

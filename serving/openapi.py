@@ -5,7 +5,7 @@ BentoML makes one too, but knows neither our ``GET`` routes nor our errors. Ever
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -14,8 +14,20 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from policytag import __version__
+from policytag.readers.formats import MEDIA_TYPES
 from policytag.taxonomy import Taxonomy
-from serving.schemas import Body, ErrorEnvelope, ModelResponse, TagRequest, TagResponse, TaxonomyResponse
+from serving.correction_schemas import CorrectionsRequest, CorrectionsResponse
+from serving.document_schemas import DocumentRequest, DocumentResponse
+from serving.rows import FACET_KEYS
+from serving.schemas import (
+    MAX_ID_CHARS,
+    Body,
+    ErrorEnvelope,
+    ModelResponse,
+    TagRequest,
+    TagResponse,
+    TaxonomyResponse,
+)
 
 _REF = "#/components/schemas/{model}"
 _Models = list[tuple[type[BaseModel], JsonSchemaMode]]
@@ -33,6 +45,7 @@ class Operation:
         answer: The schema of the JSON answer; None if it is plain text.
         request: The schema of the JSON body; None if there is none.
         errors: HTTP status of every error that it may answer with.
+        files: Media types of files that it takes in the place of the JSON body.
     """
 
     method: str
@@ -41,10 +54,37 @@ class Operation:
     answer: type[BaseModel] | None = None
     request: type[Body] | None = None
     errors: tuple[int, ...] = (401, 500)
+    files: tuple[str, ...] = ()
 
 
+_UPLOAD_PARAMETERS = [
+    {
+        "name": "filename",
+        "in": "query",
+        "description": "Of a file: what it is called; its ending tells the format where Content-Type does not.",
+        "schema": {"type": "string", "maxLength": MAX_ID_CHARS},
+    },
+    {"name": "scores", "in": "query", "description": "Of a file, as in JSON.", "schema": {"type": "boolean"}},
+]
 OPERATIONS = (
     Operation("post", "/v1/tag", "Tag 1 to 256 paragraphs, in order", TagResponse, TagRequest, _REFUSALS),
+    Operation(
+        "post",
+        "/v1/tag-document",
+        "Tag a whole document: its text as JSON, or a file as it is",
+        DocumentResponse,
+        DocumentRequest,
+        _REFUSALS,
+        files=tuple(MEDIA_TYPES),
+    ),
+    Operation(
+        "post",
+        "/v1/corrections",
+        "Keep an analyst's labels for paragraphs, all or none",
+        CorrectionsResponse,
+        CorrectionsRequest,
+        (*_REFUSALS, 409),
+    ),
     Operation("get", "/v1/taxonomy", "Every label with its names and definition", TaxonomyResponse),
     Operation("get", "/v1/model", "The model that answers: version, data, metrics, thresholds", ModelResponse),
     Operation("get", "/livez", "Whether the process runs", errors=(500,)),
@@ -81,11 +121,17 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "responses": {"200": _success(operation)} | {str(status): _failure(status) for status in operation.errors},
     }
     if operation.request:
-        content = {"schema": _ref(operation.request), "example": operation.request.example}
-        about["requestBody"] = {"required": True, "content": {"application/json": content}}
+        about["requestBody"] = {"required": True, "content": _content(operation.request, operation.files)}
+    if operation.files:
+        about["parameters"] = _UPLOAD_PARAMETERS
     if 401 in operation.errors:
         about["security"] = [{}, {"key": []}]
     return about
+
+
+def _content(request: type[Body], files: Sequence[str]) -> dict[str, Any]:
+    file = {"schema": {"type": "string", "format": "binary"}}
+    return {"application/json": {"schema": _ref(request), "example": request.example}} | dict.fromkeys(files, file)
 
 
 def _success(operation: Operation) -> dict[str, Any]:
@@ -119,7 +165,11 @@ def _schemas(taxonomy: Taxonomy) -> dict[str, Any]:
 
 
 def _name_labels(properties: dict[str, Any], taxonomy: Taxonomy) -> None:
-    """Says of a mapping by label which labels there are."""
+    """Says of a mapping by label, and of lists of labels, which labels there are."""
+    for facet, key in FACET_KEYS.items():
+        if properties.get(key, {}).get("items", {}).get("type") == "string":
+            labels = [taxonomy.labels[column].id for column in taxonomy.facet_columns(facet)]
+            properties[key]["items"] = {"enum": labels}
     if "thresholds" in properties:
         mapping = properties["thresholds"]
         mapping["properties"] = dict.fromkeys(taxonomy.ids, mapping["additionalProperties"])

@@ -17,7 +17,7 @@ MAX_EXPLAINED = 16
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_ID_CHARS = 256
 
-_STRICT = ConfigDict(extra="forbid", strict=True)
+STRICT = ConfigDict(extra="forbid", strict=True)
 _OMITTED = Field(exclude_if=lambda value: value is None)
 """A field that is left out of the answer where there is nothing to say."""
 
@@ -28,7 +28,7 @@ BODY = "policytag.body"
 class Body(bentoml.IODescriptor):
     """A request's body. BentoML takes it from the border, which read and checked it: it is parsed once."""
 
-    model_config = _STRICT
+    model_config = STRICT
     example: ClassVar[dict[str, Any]] = {}
 
     @classmethod
@@ -43,7 +43,7 @@ Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS, description="Co
 class ParagraphIn(BaseModel):
     """A paragraph to tag."""
 
-    model_config = _STRICT
+    model_config = STRICT
     id: Id
     text: Annotated[str, Field(description="One paragraph. What is beyond the model's limit is reported as truncated.")]
 
@@ -79,6 +79,9 @@ class SpanOut(BaseModel):
     start: Annotated[int, Field(ge=0, description="First character in the text as it was sent, in code points from 0.")]
     end: Annotated[int, Field(ge=1, description="One beyond the last character.")]
     weight: Annotated[float, Field(ge=0, le=1, description="Share in the tag's evidence; they sum to 1.")]
+
+
+ScoresOut = Annotated[dict[str, float] | None, _OMITTED, Field(description="Label id -> probability, where asked for.")]
 
 
 class TagOut(BaseModel):
@@ -121,9 +124,7 @@ class Result(BaseModel):
     instruments: Annotated[list[TagOut] | None, _OMITTED] = None
     industries: Annotated[list[TagOut] | None, _OMITTED] = None
     truncated: Annotated[bool | None, _OMITTED] = None
-    scores: Annotated[
-        dict[str, float] | None, _OMITTED, Field(description="Label id -> probability, where asked for.")
-    ] = None
+    scores: ScoresOut = None
     error: Annotated[ItemError | None, _OMITTED] = None
 
 

@@ -11,7 +11,14 @@ from __future__ import annotations
 import bentoml
 from starlette.responses import Response
 
+from policytag.corrections import Corrections
+from serving import uploads
+from serving.bodies import Json
 from serving.border import Border
+from serving.correcting import keep
+from serving.correction_schemas import CorrectionIn, CorrectionsRequest, CorrectionsResponse
+from serving.document_schemas import DocumentRequest, DocumentResponse
+from serving.documents import Documents
 from serving.errors import ApiError
 from serving.health import Readiness
 from serving.models import Models
@@ -39,6 +46,8 @@ class PolicyTagService:
         settings = Settings.from_environment()
         self.models = Models(settings.model, settings.threads)
         self.scheduler = Scheduler(lambda: self.models.current, settings.limits)
+        self._documents = Documents(self.scheduler, settings.limits.seconds)
+        self._corrections = Corrections(settings.corrections)
         self._ready = Readiness(self.models, self.scheduler)
 
     @bentoml.on_shutdown
@@ -46,6 +55,7 @@ class PolicyTagService:
         """Called when all requests are answered."""
         self.models.close()
         self.scheduler.close()
+        self._corrections.close()
 
     async def __is_ready__(self) -> bool:
         """Ready means: the model gives its recorded answers."""
@@ -69,6 +79,37 @@ class PolicyTagService:
         except ApiError as error:
             return error.response()
 
+    @bentoml.api(route="/v1/tag-document", input_spec=DocumentRequest, output_spec=DocumentResponse)  # pyright: ignore[reportArgumentType]
+    async def tag_document(
+        self,
+        text: str,
+        name: str = "",
+        scores: Scores = False,
+        thresholds: dict[str, float] | None = None,
+        data: bytes | None = None,
+        content_type: str = "text/plain; charset=utf-8",
+    ) -> DocumentResponse | Response:
+        """Tags a whole document: its text, or a file (``data``) in one of the formats that ``policytag tag`` reads."""
+        body = text.encode() if data is None else data
+        try:
+            return await self._documents.tag(
+                self.models.current, body, name, content_type, scores=scores, thresholds=thresholds or {}
+            )
+        except ApiError as error:
+            return error.response()
 
-BODIES = {api.route: api.input_spec for api in PolicyTagService.apis.values()}
+    @bentoml.api(route="/v1/corrections", input_spec=CorrectionsRequest, output_spec=CorrectionsResponse)  # pyright: ignore[reportArgumentType]
+    async def correct(self, corrections: list[CorrectionIn]) -> CorrectionsResponse | Response:
+        """Keeps analysts' labels for paragraphs; what is sent again is kept once."""
+        try:
+            return await keep(self._corrections, self.models.current.taxonomy, corrections)
+        except ApiError as error:
+            return error.response()
+
+
+BODIES = {
+    "/v1/tag": Json(TagRequest),
+    "/v1/tag-document": uploads.Documents(),
+    "/v1/corrections": Json(CorrectionsRequest),
+}
 PolicyTagService.add_asgi_middleware(Border, bodies=BODIES)  # pyright: ignore[reportArgumentType]  # its protocol describes an instance

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from policytag.artifact import DEFAULT_MODEL
+from policytag.corrections import DEFAULT_URL
 from policytag.errors import InputError
 from serving.scheduler import Limits
 
@@ -28,12 +29,14 @@ class Settings:
         api_keys: ``POLICYTAG_API_KEYS``: keys, separated by commas; where there are any, requests must show one.
         limits: ``POLICYTAG_QUEUE_REQUESTS``, ``POLICYTAG_QUEUE_TOKENS``, ``POLICYTAG_DEADLINE_SECONDS``: how much
             may wait and for how long.
+        corrections: ``POLICYTAG_CORRECTIONS``: URL of the database of corrections.
     """
 
     model: Path
     threads: int
     api_keys: tuple[str, ...]
     limits: Limits
+    corrections: str
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -53,6 +56,7 @@ class Settings:
                 tokens=_number(environment, "POLICYTAG_QUEUE_TOKENS", QUEUE_TOKENS),
                 seconds=_number(environment, "POLICYTAG_DEADLINE_SECONDS", DEADLINE_SECONDS, MAX_DEADLINE_SECONDS),
             ),
+            corrections=environment.get("POLICYTAG_CORRECTIONS") or DEFAULT_URL,
         )
 
 

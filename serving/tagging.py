@@ -100,8 +100,12 @@ def _told() -> Iterator[None]:
         raise ApiError(500, "model_output_invalid", message) from None
 
 
-def check_labels(taxonomy: Taxonomy, label_ids: Iterable[str], field: str) -> None:
+def check_labels(taxonomy: Taxonomy, label_ids: Iterable[str], field: str, index: int | None = None) -> None:
     """Asks of each label whether there is one.
+
+    Args:
+        field: Where they stand in the request.
+        index: In which of its paragraphs.
 
     Raises:
         ApiError: 422 naming the label that is not in the taxonomy.
@@ -111,7 +115,7 @@ def check_labels(taxonomy: Taxonomy, label_ids: Iterable[str], field: str) -> No
             try:
                 taxonomy.column(shown(label_id))
             except TaxonomyError as error:
-                raise ApiError(422, "invalid_field", f"{field}: {error}") from None
+                raise ApiError(422, "invalid_field", f"{field}: {error}", index) from None
 
 
 def _readable(paragraphs: Sequence[ParagraphIn]) -> list[Paragraph]:

@@ -19,6 +19,7 @@ def environment(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     """The tiny model is the one served, and BentoML keeps its files out of the home folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("POLICYTAG_MODEL", str(tiny_model))
+        patch.setenv("POLICYTAG_CORRECTIONS", f"sqlite:///{tmp_path_factory.mktemp('corrections') / 'kept.sqlite'}")
         patch.setenv("BENTOML_HOME", str(tmp_path_factory.mktemp("bentoml")))
         patch.setenv("BENTOML_DO_NOT_TRACK", "True")
         yield

@@ -188,7 +188,7 @@ def test_what_is_no_json_is_refused_with_its_place(client: TestClient, body: byt
 
 
 def test_an_empty_list_is_refused(client: TestClient) -> None:
-    error(client.post("/v1/tag", json={"paragraphs": []}), 400, "no_paragraphs", "expected 1 to 256")
+    error(client.post("/v1/tag", json={"paragraphs": []}), 400, "no_paragraphs", "expected at least one")
 
 
 @pytest.mark.parametrize(

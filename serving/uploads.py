@@ -1,0 +1,69 @@
+"""What ``POST /v1/tag-document`` takes beside JSON: a file, its type told by ``Content-Type`` or ``filename``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from starlette.datastructures import Headers, QueryParams
+
+from policytag.readers.formats import MEDIA_TYPES, SUFFIXES
+from serving.bodies import Json, is_json
+from serving.document_schemas import DocumentRequest, Upload
+from serving.errors import ApiError, shown
+from serving.schemas import MAX_ID_CHARS, Body
+
+MAX_UPLOAD_BYTES = 32 * 1024 * 1024
+_GENERIC = ("", "application/octet-stream", "application/x-www-form-urlencoded")
+"""Types that say nothing: what clients send of themselves. The file's name must tell."""
+_FLAGS: Mapping[str, bool] = {"true": True, "false": False}
+
+
+class Documents:
+    """The body of ``POST /v1/tag-document``: JSON, or a file."""
+
+    _json = Json(DocumentRequest)
+
+    def limit(self, headers: Headers, query: QueryParams) -> int:
+        if is_json(headers):
+            return self._json.limit(headers, query)
+        _check_type(headers, query)
+        _check_query(query)
+        return MAX_UPLOAD_BYTES
+
+    def read(self, body: bytes, headers: Headers, query: QueryParams) -> Body:
+        if is_json(headers):
+            return self._json.read(body, headers, query)
+        return Upload(
+            text="",
+            data=body,
+            content_type=headers.get("content-type", "") if _type(headers) in MEDIA_TYPES else "",
+            name=PurePosixPath(query.get("filename", "").replace("\\", "/")).name,
+            scores=_FLAGS[query.get("scores", "false")],
+        )
+
+
+def _type(headers: Headers) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _check_type(headers: Headers, query: QueryParams) -> None:
+    if _type(headers) in MEDIA_TYPES:
+        return
+    if _type(headers) in _GENERIC and PurePosixPath(query.get("filename", "")).suffix.lower() in SUFFIXES:
+        return
+    known = " ".join(SUFFIXES)
+    message = f"send application/json, or a file with its Content-Type, or with ?filename= ending in one of {known}"
+    raise ApiError(415, "unsupported_media_type", message)
+
+
+def _check_query(query: QueryParams) -> None:
+    for name in query:
+        if name not in ("filename", "scores"):
+            raise ApiError(422, "invalid_field", f"{shown(name)}: unknown parameter; remove it")
+        if len(query.getlist(name)) > 1:
+            raise ApiError(422, "invalid_field", f"{name}: occurs twice; send it once")
+    if query.get("scores", "false") not in _FLAGS:
+        raise ApiError(422, "invalid_field", "scores: expected true or false")
+    if len(query.get("filename", "")) > MAX_ID_CHARS:
+        raise ApiError(422, "invalid_field", f"filename: longer than {MAX_ID_CHARS} characters")
