@@ -19,6 +19,7 @@ from serving.correcting import keep
 from serving.correction_schemas import CorrectionIn, CorrectionsRequest, CorrectionsResponse
 from serving.document_schemas import DocumentRequest, DocumentResponse
 from serving.documents import Documents
+from serving.drain import drain_on_sigterm
 from serving.errors import ApiError
 from serving.health import Readiness
 from serving.models import Models
@@ -49,6 +50,11 @@ class PolicyTagService:
         self._documents = Documents(self.scheduler, settings.limits.seconds)
         self._corrections = Corrections(settings.corrections)
         self._ready = Readiness(self.models, self.scheduler)
+
+    @bentoml.on_startup
+    async def start(self) -> None:
+        """Called in the worker's event loop before it listens."""
+        drain_on_sigterm()
 
     @bentoml.on_shutdown
     def close(self) -> None:
