@@ -14,6 +14,7 @@ import socket
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import cast
 
 import uvicorn
 
@@ -53,7 +54,7 @@ def _take_waiting(loop: asyncio.AbstractEventLoop, server: uvicorn.Server, liste
     config = server.config
 
     def protocol() -> asyncio.Protocol:
-        make: Callable[..., asyncio.Protocol] = config.http_protocol_class  # as uvicorn itself calls it
+        make = cast("Callable[..., asyncio.Protocol]", config.http_protocol_class)  # as uvicorn itself calls it
         return make(config=config, server_state=server.server_state, app_state=server.lifespan.state)
 
     while True:
