@@ -135,7 +135,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_artifact(tmp_path_factory.mktemp("models") / "tiny")
 
 
-START_SECONDS = 60
+START_SECONDS = 180
 
 
 @pytest.fixture(scope="session")

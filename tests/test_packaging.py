@@ -9,11 +9,15 @@ import sys
 import tomllib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from importlib import metadata
 from pathlib import Path
 
 import httpx
 import pytest
 import yaml
+from packaging.requirements import Requirement
+
+from serving.settings import DEADLINE_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent
 BENTOFILE = ROOT / "bentofile.yaml"
@@ -29,6 +33,45 @@ def test_the_bento_installs_exactly_the_projects_dependencies() -> None:
 def test_the_runtime_carries_no_training_library() -> None:
     packages = yaml.safe_load(BENTOFILE.read_text(encoding="utf-8"))["python"]["packages"]
     assert not [package for package in packages if package.startswith(("torch", "transformers", "datasets", "scikit"))]
+
+
+def test_no_installed_package_is_older_than_the_fix_of_a_known_advisory() -> None:
+    lines = (ROOT / ".ci" / "floors.txt").read_text(encoding="utf-8").splitlines()
+    floors = [Requirement(text) for line in lines if (text := line.partition("#")[0].strip())]
+    installed = {d.metadata["Name"].lower().replace("_", "-"): d.version for d in metadata.distributions()}
+    present = [floor for floor in floors if floor.name in installed]
+    assert {"bentoml", "starlette", "h11"} <= {floor.name for floor in present}
+    assert not [f"{f} ({installed[f.name]})" for f in present if not f.specifier.contains(installed[f.name])]
+
+
+def test_the_container_has_no_training_library_and_runs_as_nobody_special() -> None:
+    lines = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    installs = [line for line in lines if "pip install" in line]
+    assert installs == ["RUN /opt/policytag/bin/pip install --no-cache-dir '.[postgresql]'"]
+    assert "USER policytag" in lines
+    assert not [line for line in lines if "BENTOML_CONTAINERIZED=" in line]
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    copied = {word for line in lines if line.startswith("COPY") and "--from" not in line for word in line.split()[1:-1]}
+    assert ignored[0] == "*"
+    assert copied <= {line.removeprefix("!") for line in ignored if line.startswith("!")}
+    assert all((ROOT / path).exists() for path in copied)
+
+
+def test_the_examples_of_deployment_are_what_the_service_reads() -> None:
+    settings = (ROOT / "serving" / "settings.py").read_text(encoding="utf-8")
+    compose = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text(encoding="utf-8"))
+    objects = list(yaml.safe_load_all((ROOT / "deploy" / "kubernetes.yaml").read_text(encoding="utf-8")))
+    [deployment] = [found for found in objects if found["kind"] == "Deployment"]
+    pod = deployment["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    names = {entry["name"] for entry in container["env"]} | set(compose["services"]["policytag"]["environment"])
+    assert all(f"``{name}``" in settings for name in names)
+    assert pod["terminationGracePeriodSeconds"] > DEADLINE_SECONDS + 5
+    assert int(compose["services"]["policytag"]["stop_grace_period"].removesuffix("s")) > DEADLINE_SECONDS
+    assert {container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "readiness", "liveness")} == {
+        "/readyz",
+        "/livez",
+    }
 
 
 @pytest.mark.slow
