@@ -9,10 +9,10 @@ import anyio.to_thread
 
 from policytag.corrections import ConflictError, Correction, Corrections, StoreError
 from policytag.taxonomy import Taxonomy
+from serving.answers import check_labels
 from serving.correction_schemas import CorrectionIn, CorrectionOut, CorrectionsResponse
 from serving.errors import ApiError
 from serving.rows import FACET_KEYS
-from serving.tagging import check_labels
 
 logger = logging.getLogger(__name__)
 

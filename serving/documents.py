@@ -15,12 +15,12 @@ from policytag.errors import InputError
 from policytag.readers import Limits, ParsedFile, parse_bytes
 from policytag.tagger import Prediction, Tagger
 from policytag.text import Paragraph
+from serving.answers import check_labels, predict
 from serving.document_schemas import DocumentResponse
 from serving.errors import ApiError
 from serving.rows import FACET_KEYS, Row, furniture_row, tagged_row
 from serving.scheduler import Scheduler
 from serving.summary import DocumentSummary
-from serving.tagging import check_labels, predict
 
 MAX_DOCUMENT_PARAGRAPHS = 10_000
 PARSING_AT_ONCE = 2

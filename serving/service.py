@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from policytag.corrections import Corrections
 from serving import uploads
+from serving.answers import tag_paragraphs
 from serving.bodies import Json
 from serving.border import Border
 from serving.correcting import keep
@@ -27,7 +28,6 @@ from serving.routes import routes
 from serving.scheduler import Scheduler
 from serving.schemas import Explain, Paragraphs, Scores, TagRequest, TagResponse
 from serving.settings import Settings
-from serving.tagging import tag_paragraphs
 
 BENTOML_SECONDS = 300
 """BentoML's own timeout, never reached: it keeps a timer for each request until then, and its 504 is not ours."""
