@@ -16,22 +16,21 @@ import math
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from policytag.engine import MAX_BATCH_TOKENS
 from policytag.tagger import Tagger
 from serving import metrics
+from serving.batching import Scoring, Window, encode_ahead, run_batch, take_batch
 
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
-LOOKAHEAD_TOKENS = 8 * MAX_BATCH_TOKENS
-"""Tokens that are encoded ahead of the network: enough to batch windows of like length, little enough to be quick."""
 MAX_RETRY_SECONDS = 60
 
 
@@ -85,32 +84,11 @@ class Scored:
 class _Job:
     """Something that waits; ``dropped`` once nobody waits for it any more."""
 
+    work: Scoring | Callable[[], Any]
     tokens: int
-    due: float
     done: asyncio.Future[Any]
+    due: float = 0.0
     dropped: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class _Call(_Job):
-    function: Callable[[], Any] = field(kw_only=True)
-
-
-@dataclass(slots=True, eq=False)
-class _Scoring(_Job):
-    texts: Sequence[str] = field(kw_only=True)
-    tagger: Tagger = field(kw_only=True)
-    logits: NDArray[np.float32] = field(kw_only=True)
-    truncated: NDArray[np.bool_] = field(kw_only=True)
-    encoded: int = 0  # texts
-    windows: list[_Window] = field(default_factory=list)
-
-
-@dataclass(slots=True, eq=False)
-class _Window:
-    job: _Scoring
-    text: int
-    ids: list[int]
 
 
 class Scheduler:
@@ -149,18 +127,9 @@ class Scheduler:
             QueueFullError: If there is no place.
             DeadlineError: If the deadline passed.
         """
-        tagger = tagger or self._current()
-        limit = tagger.encoder.recipe.max_chars
-        job = _Scoring(
-            tokens=sum(min(len(text), limit) + 2 for text in texts),
-            due=0.0,
-            done=asyncio.get_running_loop().create_future(),
-            texts=texts,
-            tagger=tagger,
-            logits=np.full((len(texts), tagger.engine.num_labels), -np.inf, dtype=np.float32),
-            truncated=np.zeros(len(texts), dtype=np.bool_),
-        )
-        return await self._waited(job, urgent)
+        scoring = Scoring.of(texts, tagger or self._current())
+        await self._waited(scoring, scoring.tokens, urgent)
+        return Scored(scoring.tagger, scoring.logits, scoring.truncated)
 
     async def call(self, function: Callable[[], T], tokens: int) -> T:
         """Whatever else asks a model, in the inference thread, in one go.
@@ -172,8 +141,7 @@ class Scheduler:
             QueueFullError: If there is no place.
             DeadlineError: If the deadline passed.
         """
-        job = _Call(tokens, 0.0, asyncio.get_running_loop().create_future(), function=function)
-        return await self._waited(job)
+        return await self._waited(function, tokens)
 
     @contextlib.asynccontextmanager
     async def deadline(self) -> AsyncIterator[None]:
@@ -195,7 +163,8 @@ class Scheduler:
             self._changed.notify()
         self._thread.join()
 
-    async def _waited(self, job: _Job, urgent: bool = False) -> Any:
+    async def _waited(self, work: Scoring | Callable[[], Any], tokens: int, urgent: bool = False) -> Any:
+        job = _Job(work, tokens, asyncio.get_running_loop().create_future())
         self._admit(job, urgent)
         try:
             async with self.deadline():
@@ -245,94 +214,48 @@ class Scheduler:
         Args:
             jobs: At least one, none finished, by due time.
         """
-        lead = jobs[0]
-        if isinstance(lead, _Call):
-            _call(lead)
+        lead = jobs[0].work
+        if not isinstance(lead, Scoring):
+            _call(jobs[0], lead)
             return
-        assert isinstance(lead, _Scoring)
-        jobs = [job for job in jobs if isinstance(job, _Scoring) and job.tagger is lead.tagger]
+        sharing = {
+            id(job.work): job for job in jobs if isinstance(job.work, Scoring) and job.work.tagger is lead.tagger
+        }
+        scorings = [job.work for job in sharing.values() if isinstance(job.work, Scoring)]
+        affected = [jobs[0]]
         try:
-            _encode_ahead(jobs)
-            batch = _batch(lead, [window for job in jobs for window in job.windows])
+            encode_ahead(scorings)
+            batch = take_batch(lead, [window for scoring in scorings for window in scoring.windows])
+            affected = [sharing[key] for key in {id(window.scoring): None for window in batch}]
+            self._run(batch)
         except Exception as error:
-            _fail(lead, error)
-            raise
-        self._run(batch)
-
-    def _run(self, batch: Sequence[_Window]) -> None:
-        jobs = {id(window.job): window.job for window in batch}.values()
-        started = time.monotonic()
-        try:
-            rows = batch[0].job.tagger.engine.logits([window.ids for window in batch])
-        except Exception as error:
-            for job in jobs:
+            for job in affected:
                 _fail(job, error)
             raise
+        for job in affected:
+            if isinstance(job.work, Scoring) and job.work.all_taken:
+                _settle(job, partial(job.done.set_result, None))
+
+    def _run(self, batch: Sequence[Window]) -> None:
+        started = time.monotonic()
+        run_batch(batch)
         tokens = sum(len(window.ids) for window in batch)
         rate = tokens / max(time.monotonic() - started, 1e-6)
         self._tokens_a_second += 0.1 * (rate - self._tokens_a_second)
         metrics.BATCH_TOKENS.observe(tokens)
-        for window, row in zip(batch, rows, strict=True):
-            job = window.job
-            np.maximum(job.logits[window.text], row, out=job.logits[window.text])
-        for job in jobs:
-            if job.encoded == len(job.texts) and not job.windows:
-                _resolve(job)
 
 
-def _encode_ahead(jobs: Sequence[_Scoring]) -> None:
-    """Encodes texts in the jobs' order until `LOOKAHEAD_TOKENS` wait; at least one window of the first job's."""
-    ahead = sum(len(window.ids) for job in jobs for window in job.windows)
-    for job in jobs:
-        while job.encoded < len(job.texts) and (ahead < LOOKAHEAD_TOKENS or (job is jobs[0] and not job.windows)):
-            ahead += _encode(job, LOOKAHEAD_TOKENS - ahead)
-
-
-def _encode(job: _Scoring, tokens: int) -> int:
-    """Encodes a job's next texts, about ``tokens`` of them; returns how many there were."""
-    start = stop = job.encoded
-    chars = 0
-    while stop < len(job.texts) and (stop == start or chars < tokens):
-        chars += min(len(job.texts[stop]), job.tagger.encoder.recipe.max_chars)
-        stop += 1
-    windows, owners, truncated = job.tagger.encoder.windows(job.texts[start:stop])
-    job.truncated[start:stop] = truncated
-    job.windows += [_Window(job, start + int(text), ids) for ids, text in zip(windows, owners, strict=True)]
-    job.encoded = stop
-    return sum(map(len, windows))
-
-
-def _batch(lead: _Scoring, windows: Sequence[_Window]) -> list[_Window]:
-    """Takes the lead's longest window and those of like length, so that rows x longest row <= `MAX_BATCH_TOKENS`."""
-    size = max(len(window.ids) for window in lead.windows)
-    batch: list[_Window] = []
-    longest = size
-    for window in sorted(windows, key=lambda window: (abs(len(window.ids) - size), window.job is not lead)):
-        longest = max(longest, len(window.ids))
-        if batch and (len(batch) + 1) * longest > MAX_BATCH_TOKENS:
-            break
-        batch.append(window)
-    taken = set(map(id, batch))
-    for job in {id(window.job): window.job for window in batch}.values():
-        job.windows = [window for window in job.windows if id(window) not in taken]
-    return batch
-
-
-def _call(job: _Call) -> None:
+def _call(job: _Job, function: Callable[[], Any]) -> None:
     try:
-        result = job.function()
+        result = function()
     except Exception as error:
         _fail(job, error)
     else:
-        _settle(job, lambda: job.done.set_result(result))
-
-
-def _resolve(job: _Scoring) -> None:
-    _settle(job, lambda: job.done.set_result(Scored(job.tagger, job.logits, job.truncated)))
+        _settle(job, partial(job.done.set_result, result))
 
 
 def _fail(job: _Job, error: Exception) -> None:
-    _settle(job, lambda: job.done.set_exception(error))
+    _settle(job, partial(job.done.set_exception, error))
 
 
 def _settle(job: _Job, settle: Callable[[], None]) -> None:
