@@ -33,7 +33,7 @@ class CorrectionIn(BaseModel):
 
     model_config = STRICT
     id: Annotated[Name, Field(min_length=1, description="Unique; sending it again changes nothing.")]
-    text: Annotated[Stored, Field(max_length=MAX_CORRECTED_CHARS), AfterValidator(_readable)]
+    text: Annotated[Stored, Field(min_length=1, max_length=MAX_CORRECTED_CHARS), AfterValidator(_readable)]
     instruments: Labels
     industries: Labels
     doc: Annotated[Name, Field(description="The document it is from.")] = ""

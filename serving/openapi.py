@@ -61,10 +61,10 @@ _UPLOAD_PARAMETERS = [
     {
         "name": "filename",
         "in": "query",
-        "description": "Of a file: what it is called; its ending tells the format where Content-Type does not.",
+        "description": "What the document is called; its ending tells a file's format where Content-Type does not.",
         "schema": {"type": "string", "maxLength": MAX_ID_CHARS},
     },
-    {"name": "scores", "in": "query", "description": "Of a file, as in JSON.", "schema": {"type": "boolean"}},
+    {"name": "scores", "in": "query", "description": "As in JSON.", "schema": {"type": "boolean"}},
 ]
 OPERATIONS = (
     Operation("post", "/v1/tag", "Tag 1 to 256 paragraphs, in order", TagResponse, TagRequest, _REFUSALS),

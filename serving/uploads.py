@@ -25,22 +25,21 @@ class Documents:
     _json = Json(DocumentRequest)
 
     def limit(self, headers: Headers, query: QueryParams) -> int:
+        _check_query(query)
         if is_json(headers):
             return self._json.limit(headers, query)
         _check_type(headers, query)
-        _check_query(query)
         return MAX_UPLOAD_BYTES
 
     def read(self, body: bytes, headers: Headers, query: QueryParams) -> Body:
+        name = PurePosixPath(query.get("filename", "").replace("\\", "/")).name
+        scores = _FLAGS[query.get("scores", "false")]
         if is_json(headers):
-            return self._json.read(body, headers, query)
-        return Upload(
-            text="",
-            data=body,
-            content_type=headers.get("content-type", "") if _type(headers) in MEDIA_TYPES else "",
-            name=PurePosixPath(query.get("filename", "").replace("\\", "/")).name,
-            scores=_FLAGS[query.get("scores", "false")],
-        )
+            given = self._json.read(body, headers, query)
+            assert isinstance(given, DocumentRequest)
+            return given.model_copy(update={"name": given.name or name, "scores": given.scores or scores})
+        content_type = headers.get("content-type", "") if _type(headers) in MEDIA_TYPES else ""
+        return Upload(text="", data=body, content_type=content_type, name=name, scores=scores)
 
 
 def _type(headers: Headers) -> str:

@@ -99,6 +99,15 @@ def test_scores_and_thresholds_are_taken(client: TestClient) -> None:
     assert len(upload["paragraphs"][0]["scores"]) == 18
 
 
+def test_parameters_count_for_a_text_too(client: TestClient) -> None:
+    answer = client.post("/v1/tag-document?filename=a.txt&scores=true", json={"text": "补贴"}).json()
+    assert answer["document"]["name"] == "a.txt"
+    assert len(answer["paragraphs"][0]["scores"]) == 18
+    refused(
+        client.post("/v1/tag-document?scores=null", json={"text": "补"}), 422, "invalid_field", "scores: expected true"
+    )
+
+
 def refused(answer: Any, status: int, code: str, message: str) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), answer.text
     assert message in answer.json()["error"]["message"]
