@@ -76,9 +76,11 @@ def test_curl_and_the_python_code_get_tags_from_a_running_service(
 ) -> None:
     environment = {**os.environ, "POLICYTAG_MODEL": str(MODEL.resolve())}
     with running_server([sys.executable, "-m", "serving.cli", "serve"], environment) as url:
-        [command] = [c for _, c in ALL if c.startswith("curl ")]
-        done = run(command.replace("http://127.0.0.1:3000", url), Path())
+        paragraphs, document = [c.replace("http://127.0.0.1:3000", url) for _, c in ALL if c.startswith("curl ")]
+        done = run(paragraphs, Path())
         assert "subsidy" in {tag["id"] for tag in json.loads(done.stdout)["results"][0]["instruments"]}
+        done = run(document, Path())
+        assert json.loads(done.stdout)["summary"]["industries"]
         [code] = [block for block in blocks("README.md", "python") if "SyncHTTPClient" in block]
         done = python(code.replace("http://127.0.0.1:3000", url))
         assert done.returncode == 0, done.stderr
