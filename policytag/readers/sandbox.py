@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import json
 import os
 import select
@@ -146,12 +147,12 @@ def _death(code: int, limits: Limits) -> str:
 
 _idle: list[Sandbox] = []
 _lock = threading.Lock()
-os.register_at_fork(after_in_child=_idle.clear)
 
 
 @contextlib.contextmanager
 def borrowed() -> Iterator[Sandbox]:
     """A sandbox that is this thread's until the block ends; kept running between blocks."""
+    _tidy_up()
     with _lock:
         sandbox = _idle.pop() if _idle else Sandbox()
     try:
@@ -161,7 +162,13 @@ def borrowed() -> Iterator[Sandbox]:
             _idle.append(sandbox)
 
 
-@atexit.register
+@functools.cache
+def _tidy_up() -> None:
+    """Sees to it, once, that the processes end with this one, and that a process split off from it starts its own."""
+    atexit.register(close_all)
+    os.register_at_fork(after_in_child=_idle.clear)
+
+
 def close_all() -> None:
     """Ends the processes that wait for work."""
     with _lock:

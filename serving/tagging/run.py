@@ -29,7 +29,7 @@ from serving.tagging.folder import FINISHED, Progress, RunFolder
 from serving.tagging.inputs import Inputs
 from serving.tagging.seen import SeenIds
 
-COMMIT_SECONDS = 2.0
+COMMIT_SECONDS = 1.0
 """How much work an interruption costs at most, beside the chunk in hand."""
 
 

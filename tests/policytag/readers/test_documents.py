@@ -8,6 +8,7 @@ from pathlib import Path
 
 import docx
 import pytest
+from docx.oxml import parse_xml
 
 from policytag.readers import from_html, from_markdown, from_pdf, parse_bytes, parse_file
 from policytag.segmentation import Line
@@ -93,6 +94,37 @@ def test_tables_of_a_word_document_come_in_their_place_a_row_a_paragraph() -> No
         "联系电话:12345",
         "对企业给予补贴。",
     ]
+
+
+WORD = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+TEXT = "<w:r><w:t>补贴。</w:t></w:r>"
+BOX = "<w:r><w:pict><w:txbxContent><w:p><w:r><w:t>文本框。</w:t></w:r></w:p></w:txbxContent></w:pict></w:r>"
+PIECES = {
+    "content control": (
+        "<w:sdt><w:sdtContent><w:p><w:r><w:t>补贴。</w:t></w:r></w:p></w:sdtContent></w:sdt>",
+        ["补贴。"],
+    ),
+    "insertion": (f"<w:p><w:r><w:t>给予</w:t></w:r><w:ins>{TEXT}</w:ins></w:p>", ["给予补贴。"]),
+    "deletion": (
+        "<w:p><w:del><w:r><w:delText>不</w:delText></w:r></w:del><w:r><w:t>补贴。</w:t></w:r></w:p>",
+        ["补贴。"],
+    ),
+    "link": ("<w:p><w:hyperlink><w:r><w:t>补贴</w:t></w:r></w:hyperlink><w:r><w:t>。</w:t></w:r></w:p>", ["补贴。"]),
+    "text box": (f"<w:p>{BOX}{TEXT}</w:p>", ["补贴。", "文本框。"]),
+}
+
+
+@pytest.mark.parametrize("xml", PIECES)
+def test_text_of_a_word_document_is_found_wherever_it_hides(xml: str) -> None:
+    document = docx.Document()
+    body = document.element.body
+    fragment, expected = PIECES[xml]
+    for element in reversed(list(parse_xml(f"<w:body {WORD}>{fragment}</w:body>"))):
+        body.insert(0, element)
+    file = io.BytesIO()
+    document.save(file)
+    parsed = parse_bytes(file.getvalue(), "a.docx").document
+    assert [paragraph.text for paragraph in parsed.paragraphs] == expected
 
 
 SENTENCE = "对新认定的企业技术中心,给予一次性奖励,最高不超过一百万元,由区财政承担。"

@@ -280,7 +280,7 @@ def test_an_id_seen_at_the_same_place_again_is_no_duplicate(tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_loses_and_doubles_nothing(tiny_model: Path) -> None:
-    command = [sys.executable, "-m", "bench.kills", "--rows", "20000", "--kills", "20", "--longest", "1.5"]
+    command = [sys.executable, "-m", "bench.kills", "--rows", "20000", "--kills", "20", "--longest", "3"]
     done = subprocess.run([*command, "--model", str(tiny_model)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "0 lost, 0 doubled, 0 of" in done.stdout
