@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -112,3 +116,24 @@ def test_a_cluster_gives_the_same_tags_though_it_loses_a_worker(
     local = tags(pq.read_table(tmp_path / "local.parquet").to_pylist())
     here = tags(found)
     assert {row_id for row_id in here if here[row_id][1:4] != local[row_id][1:4]} == set()
+
+
+@pytest.mark.slow
+def test_a_run_on_a_cluster_whose_driver_is_killed_goes_on_from_rays_checkpoint(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    lines = write(tmp_path / "whole.jsonl", 20_000).read_text(encoding="utf-8").splitlines()
+    for number in range(20):
+        (source / f"{number:02}.jsonl").write_text("\n".join(lines[number::20]), encoding="utf-8")
+    command = [sys.executable, "-m", "serving.cli", "tag", str(source), "-o", str(out), "--engine", "ray"]
+    process = subprocess.Popen([*command, "--actors", "1", "--model", str(tiny_model)], start_new_session=True)
+    while len(list(out.glob("*.parquet"))) < 3:
+        assert process.poll() is None, "finished before it could be killed"
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    subprocess.run([*command, "--resume", "--model", str(tiny_model)], check=False)
+    ids = pq.read_table(out, columns=["id"]).column("id").to_pylist()
+    assert len(ids) == len(set(ids)) == 20_000
