@@ -20,7 +20,9 @@ class Chunk:
 
     Attributes:
         files: Entries of the sources that end in it.
-        source: The source that comes next, and ``items`` of it that are done, ``rejected_items`` of these rejected.
+        source: The source that comes next.
+        items_done: Items of it that are done.
+        rejected_items: How many of these are rejected.
         bytes: Bytes of the inputs that are read.
     """
 

@@ -68,8 +68,8 @@ def tag(request: ClusterRun) -> Counter[str]:
     suffix = _suffix(request.inputs)
     _prepare(request)
     Tagger.load(request.model, threads=1)  # what is wrong with it is told here, not in a log of the cluster
-    local = {} if request.address else {"include_dashboard": False}
-    ray.init(address=request.address, ignore_reinit_error=True, log_to_driver=False, **local)
+    dashboard = None if request.address else False
+    ray.init(address=request.address, include_dashboard=dashboard, ignore_reinit_error=True, log_to_driver=False)
     DataContext.get_current().checkpoint_config = CheckpointConfig(
         id_column=request.reading.id_column or ID_COLUMN,
         checkpoint_path=f"{request.output}.checkpoint",

@@ -20,7 +20,7 @@ from policytag.readers import ReadOptions, Rejected
 from policytag.tagger import Tagger
 from serving.report import Report
 from serving.rows import Row, dump, load
-from serving.summary import RunSummary
+from serving.summary import DocumentSummary, RunSummary
 from serving.tagging import documents, inputs, tables
 from serving.tagging.chunked import Chunk, ChunkReader
 from serving.tagging.chunks import CHUNK_ITEMS, Here, RowOptions, Tagged, Workers, warm
@@ -257,7 +257,7 @@ class _Resumable(_Run):
             with replacing(self.output) as file:
                 tables.write(fmt, file, columns, tables.records(_rows(rows_file)), bom=self.request.bom)
         if not rows_file.exists():
-            raise InputError(f"{self.output}: finished, and its rows are not kept; start anew with --overwrite")
+            return self._finished_before()
         summary = RunSummary()
         report = self.report(summary)
         with replacing(self.folder.path / "rejected.jsonl") as file:
@@ -270,6 +270,14 @@ class _Resumable(_Run):
         self.extras(lambda: _rows(rows_file), summary, report)
         self.folder.finish({"counts": self.folder.progress.counts, "finished": _now()})
         return summary
+
+    def _finished_before(self) -> RunSummary:
+        """The totals of a run that was finished as a table, of which no rows are kept."""
+        if not self.output.exists() or self.request.html is not None or self.request.summary_file is not None:
+            raise InputError(f"{self.output}: finished, and its rows are not kept; start anew without --resume")
+        counts = self.folder.progress.counts
+        total = DocumentSummary("", tagged=counts["ok"], furniture=counts["furniture"], rejected=counts["rejected"])
+        return RunSummary(total=total, model=self.tagger.version, document_count=len(self.found.sources))
 
 
 def _rows(path: Path) -> Iterator[Row]:

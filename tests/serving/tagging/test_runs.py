@@ -219,6 +219,17 @@ def test_a_finished_run_can_be_repeated_and_its_report_made_later(corpus: Path, 
     assert out.read_bytes() == before
 
 
+def test_a_finished_table_is_left_as_it_is(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.parquet"
+    assert tag(corpus, out, "--resume") == 3
+    before = out.stat()
+    assert tag(corpus, out, "--resume") == 3
+    assert (out.stat().st_ino, out.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert "71 paragraphs tagged, 0 furniture, 3 rejected; 9 document(s)" in capsys.readouterr().err.splitlines()[-1]
+    assert tag(corpus, out, "--resume", "--html", str(tmp_path / "r.html")) == 1
+    assert "its rows are not kept; start anew without --resume" in capsys.readouterr().err
+
+
 def test_workers_give_the_same_bytes_in_the_same_order(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
