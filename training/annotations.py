@@ -1,14 +1,15 @@
 """Annotated paragraphs: read, validate, turn into columns. Knows neither encoders nor splits.
 
-A row is a JSON object ``{"id", "doc", "text", "instruments": [], "industries": []}``; other keys are
-ignored. Instead of the two lists a row may carry ``"targets": {label_id: probability}``: another model's soft labels.
+A row is a JSON object ``{"id", "doc", "text", "instruments": [], "industries": []}``; other keys are kept as they are.
+Instead of the two lists a row may carry ``"targets": {label_id: probability}``: another model's soft labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from training.jsonl import Row, shown
 
 LISTS = {"instruments": "instrument", "industries": "industry"}
 """Key of a row -> the facet whose labels it lists."""
+_OWN = ("id", "doc", "text", "targets", *LISTS)
 MAX_LISTED = 50
 """Problems printed before the rest is only counted."""
 
@@ -34,39 +36,52 @@ class Annotation:
         doc: The document it was taken from; splits keep documents whole.
         text: As it stands in the document.
         targets: One probability a label in column order; 0 or 1 where a person decided.
+        place: Where it stands: ``a.jsonl:17``.
+        extra: The row's other keys.
     """
 
     id: str
     doc: str
     text: str
     targets: tuple[float, ...]
+    place: str = field(default="", compare=False)
+    extra: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
-def read(files: Sequence[Path], taxonomy: Taxonomy) -> list[Annotation]:
+def read(files: Sequence[Path], taxonomy: Taxonomy, *, unique: bool = True) -> list[Annotation]:
     """Reads annotation files in the order given.
+
+    Args:
+        unique: Whether an id may occur once only; several annotators' rows of one paragraph share theirs.
 
     Raises:
         InputError: Listing every problem of every file, one line each:
             ``a.jsonl:17: unknown label 'tax'; did you mean 'talent'? (taxonomy version 1)``.
     """
-    rows: list[Annotation] = []
-    problems: list[str] = []
-    seen: dict[str, str] = {}
-    for where, line in _lines(files, problems):
-        found, row = _parse(line, taxonomy)
-        problems += [f"{where}: {problem}" for problem in found]
-        if row is None:
-            continue
-        if row.id in seen:
-            problems.append(f"{where}: id '{row.id}' occurs at {seen[row.id]} too; expected unique ids, remove one")
-            continue
-        seen[row.id] = where
-        rows.append(row)
+    rows, problems = scan(files, taxonomy, unique=unique)
     if problems:
         raise InputError(_listing(problems))
     if not rows:
         raise InputError(f"{', '.join(map(str, files))}: no rows; expected one JSON object a line")
     return rows
+
+
+def scan(files: Sequence[Path], taxonomy: Taxonomy, *, unique: bool = True) -> tuple[list[Annotation], list[str]]:
+    """The rows that are right, and every problem of the others, one line each with its place."""
+    rows: list[Annotation] = []
+    problems: list[str] = []
+    seen: dict[str, str] = {}
+    for where, line in _lines(files, problems):
+        found, row = _parse(where, line, taxonomy)
+        problems += [f"{where}: {problem}" for problem in found]
+        if row is None:
+            continue
+        if unique and row.id in seen:
+            problems.append(f"{where}: id '{row.id}' occurs at {seen[row.id]} too; expected unique ids, remove one")
+            continue
+        seen[row.id] = where
+        rows.append(row)
+    return rows, problems
 
 
 def _listing(problems: Sequence[str]) -> str:
@@ -83,7 +98,7 @@ def _lines(files: Sequence[Path], problems: list[str]) -> Iterator[tuple[str, st
             problems.append(str(error))
 
 
-def _parse(line: str, taxonomy: Taxonomy) -> tuple[list[str], Annotation | None]:
+def _parse(where: str, line: str, taxonomy: Taxonomy) -> tuple[list[str], Annotation | None]:
     """The problems of one line, or else its row."""
     try:
         data = jsonl.parse(line)
@@ -98,10 +113,13 @@ def _parse(line: str, taxonomy: Taxonomy) -> tuple[list[str], Annotation | None]
     problems += found
     if problems:
         return problems, None
-    return [], Annotation(data["id"], data["doc"], data["text"], tuple(targets))
+    extra = {key: value for key, value in data.items() if key not in _OWN}
+    return [], Annotation(data["id"], data["doc"], data["text"], tuple(targets), where, extra)
 
 
 def _hard(data: Row, taxonomy: Taxonomy) -> tuple[list[str], list[float]]:
+    if all(data.get(key) is None for key in LISTS):
+        return [f"is not labelled; expected {' and '.join(LISTS)}, [] where nothing applies"], []
     problems: list[str] = []
     targets = [0.0] * len(taxonomy)
     for key, facet in LISTS.items():

@@ -17,6 +17,10 @@ OUTPUTS = ("out", "report", "write", "save_logits")
 """Arguments that name what is written, after minutes or hours of work."""
 
 VERBS = {
+    "check": ("find what is wrong or odd with annotations", "verbs.check"),
+    "import": ("make annotations of what an annotation tool exported", "verbs.imports"),
+    "export": ("write paragraphs for an annotation tool", "verbs.exports"),
+    "agree": ("measure how far annotators agree and list where they do not", "verbs.agree"),
     "fit": ("fine-tune an encoder, measure it, write a model folder", "verbs.fit"),
     "leave-one-out": ("measure on each document of a set with a model that did not see it", "verbs.leave_one_out"),
     "promote": ("make a model current, if it passes the gates", "verbs.promote"),
