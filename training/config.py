@@ -39,6 +39,7 @@ class Config:
             arXiv:2109.01903). Only where the start has learnt these labels already: with a new head it counts as 0.
         positive_weight_min: Lower bound of a label's weight for positives, sqrt(negatives / positives).
         positive_weight_max: Upper bound of it; 1 for both switches weighting off.
+        checkpoint_steps: Steps between two checkpoints of ``fit``.
         precision: ``bf16`` (autocast) or ``fp32``.
         threads: CPU threads; 0 leaves it to torch.
         seed: Of the new head, the order of the data, dropout, the held-out split and the bootstrap.
@@ -65,6 +66,7 @@ class Config:
     keep_start: float
     positive_weight_min: float
     positive_weight_max: float
+    checkpoint_steps: int
     precision: str
     threads: int
     seed: int
@@ -100,6 +102,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "keep_start": (0, 0.99),
     "positive_weight_min": (0, 1e6),
     "positive_weight_max": (0, 1e6),
+    "checkpoint_steps": (1, 1_000_000),
     "threads": (0, 1024),
     "seed": (0, 2**32 - 1),
     "holdout_share": (0.001, 0.5),

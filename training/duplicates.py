@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
@@ -31,10 +32,9 @@ def near(texts: Sequence[str], share: float = NEAR) -> Iterator[tuple[int, int, 
     five characters have none. Exact, by a product of sparse matrices: ten thousand paragraphs take seconds.
     """
     plain = [normalise(text) for text in texts]
+    vectorizer = CountVectorizer(analyzer="char", ngram_range=(GRAM, GRAM), binary=True)
     try:
-        grams = CountVectorizer(analyzer="char", ngram_range=(GRAM, GRAM), binary=True, dtype=np.int32).fit_transform(
-            plain
-        )
+        grams: Any = vectorizer.fit_transform(plain)  # a sparse matrix, (n, grams)
     except ValueError:  # no text has a gram
         return
     sizes = np.asarray(grams.sum(axis=1)).ravel()

@@ -7,8 +7,9 @@ The network is a plain ``BertForSequenceClassification`` trained by ``transforme
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,16 @@ import numpy as np
 import torch
 import transformers
 from numpy.typing import NDArray
+from torch.utils.data import Sampler
 from transformers import BertForSequenceClassification, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from policytag.encoding import Encoder, pad, pool
 from policytag.engine import batches
 from policytag.errors import PolicytagError
 from policytag.taxonomy import Taxonomy
+from training import resume
 from training.config import Config
 from training.tokenizer import load_tokenizer, save_tokenizer
 
@@ -186,14 +190,25 @@ class _Log(TrainerCallback):
             log.info("step %d of %d, loss %.4f", state.global_step, state.max_steps, float(logs["loss"]))
 
 
-def train(start: Start, texts: Sequence[str], targets: NDArray[np.float32], config: Config) -> None:
+def train(
+    start: Start,
+    texts: Sequence[str],
+    targets: NDArray[np.float32],
+    config: Config,
+    *,
+    work: Path | None = None,
+    observers: Sequence[TrainerCallback] = (),
+) -> None:
     """Fine-tunes the model in place and leaves it on the CPU, its weights rounded to what float16 holds.
 
-    Each window of a text is an example with the text's targets.
+    Each window of a text is an example with the text's targets. Started by ``torchrun`` or ``accelerate launch``, the
+    processes share each batch.
 
     Args:
         texts: ``n`` texts.
         targets: Shape ``(n, L) float32`` in [0, 1].
+        work: Folder for checkpoints; a run that was killed goes on from the last one, and ends with the same weights.
+        observers: Callbacks of the Trainer, such as TensorBoard's.
 
     Raises:
         TrainingError: If the tokenizer does not know the texts, or the loss or a weight is not finite.
@@ -208,17 +223,20 @@ def train(start: Start, texts: Sequence[str], targets: NDArray[np.float32], conf
     before = {name: p.detach().clone() for name, p in start.model.named_parameters()} if share else {}
     loss = _Loss(positive_weights(targets, config.positive_weight_min, config.positive_weight_max))
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = transformers.Trainer(
+        trainer = _Trainer(
             model=start.model,
-            args=_arguments(config, len(dataset), scratch),
+            args=_arguments(config, len(dataset), work or Path(scratch), keep=work is not None),
             train_dataset=dataset,
             data_collator=_Collator(start.encoder.pad_id),
             compute_loss_func=loss,
-            callbacks=[_Log()],
+            callbacks=[_Log(), resume.MarkWhole(), *observers],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)
-        trainer.train()
+        checkpoint = resume.newest(work) if work else None
+        if checkpoint:
+            log.info("going on from %s", checkpoint)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         # Accelerate put autocast into the model's forward; measuring and export want float32.
         trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     start.model.set_attn_implementation("eager")  # what is measured and exported, whatever it was trained with
@@ -241,6 +259,33 @@ def _dataset(encoder: Encoder, texts: Sequence[str], targets: NDArray[np.float32
     )
 
 
+class _ByLength(Sampler[int]):
+    """Windows of like length in a batch, in an order that seed and epoch alone decide.
+
+    The Trainer's own draws it from the generator that dropout uses, so that a training that is taken up in the middle
+    of an epoch would see the rest of that epoch in another order.
+    """
+
+    def __init__(self, trainer: transformers.Trainer, lengths: Sequence[int]) -> None:
+        self._trainer, self._lengths = trainer, list(lengths)
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        args = self._trainer.args
+        epoch = int(self._trainer.state.epoch or 0)
+        generator = torch.Generator().manual_seed(args.seed + epoch)
+        size = args.train_batch_size * args.world_size
+        return iter(get_length_grouped_indices(self._lengths, size, generator=generator))
+
+
+class _Trainer(transformers.Trainer):
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        dataset: Any = self.train_dataset if train_dataset is None else train_dataset
+        return _ByLength(self, dataset["length"])
+
+
 @dataclass(frozen=True, slots=True)
 class _Collator:
     pad_id: int
@@ -253,12 +298,18 @@ class _Collator:
         return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask), "labels": labels}
 
 
-def _arguments(config: Config, num_windows: int, scratch: str) -> TrainingArguments:
+def _arguments(config: Config, num_windows: int, folder: Path, *, keep: bool) -> TrainingArguments:
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if config.batch_size % processes:
+        raise TrainingError(
+            f"batch_size {config.batch_size} cannot be shared by {processes} processes; "
+            "expected a multiple of them, change either"
+        )
     steps = max(1, round(config.epochs * -(-num_windows // config.batch_size)))
     return TrainingArguments(
-        output_dir=scratch,
+        output_dir=str(folder),
         max_steps=steps,
-        per_device_train_batch_size=config.batch_size,
+        per_device_train_batch_size=config.batch_size // processes,
         learning_rate=config.learning_rate,
         warmup_steps=round(config.warmup_share * steps),
         lr_scheduler_type="linear",
@@ -267,9 +318,10 @@ def _arguments(config: Config, num_windows: int, scratch: str) -> TrainingArgume
         seed=config.seed,
         use_cpu=not torch.cuda.is_available(),
         bf16=config.precision == "bf16",
-        train_sampling_strategy="group_by_length",
         remove_unused_columns=False,
-        save_strategy="no",
+        save_strategy="steps" if keep else "no",
+        save_steps=config.checkpoint_steps,
+        save_total_limit=2,
         logging_steps=max(1, steps // 20),
         report_to="none",
         disable_tqdm=True,

@@ -7,23 +7,28 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accelerate import PartialState
 from numpy.typing import NDArray
+from transformers import TrainerCallback
 
 from policytag import artifact
 from policytag.calibration import Calibration, decide, probabilities
 from policytag.errors import InputError
 from policytag.taxonomy import Taxonomy
-from training import annotations, baseline, card, export, finetune, metrics, out_of_fold, splits, thresholds
+from training import annotations, baseline, card, export, finetune, metrics, out_of_fold, resume, splits, thresholds
 from training.annotations import Annotation, gold_matrix, target_matrix
 from training.config import Config
+from training.files import locked
 from training.finetune import Start
 
 log = logging.getLogger(__name__)
@@ -48,6 +53,7 @@ class Request:
         out_of_fold: Logits of models that did not see their rows, to calibrate on instead.
         save_logits: Where to write the logits of the rows measured on; with each fold as ``dev`` once, these files
             together are an ``out_of_fold``.
+        observers: Callbacks of the Trainer, such as TensorBoard's.
         with_baseline: Whether to train and report the baseline too.
     """
 
@@ -60,6 +66,7 @@ class Request:
     calibrate_on: str = HELD_OUT
     out_of_fold: Path | None = None
     save_logits: Path | None = None
+    observers: tuple[TrainerCallback, ...] = ()
     with_baseline: bool = True
 
 
@@ -84,7 +91,8 @@ def fit(request: Request, config: Config) -> dict[str, Any]:
     """Trains, measures and writes a model.
 
     Returns:
-        The report: what also stands in the folder's ``metrics.json``.
+        The report: what also stands in the folder's ``metrics.json``; an empty one in all processes but the first,
+        where several share the training.
 
     Raises:
         PolicytagError: On bad input; nothing is written then.
@@ -96,9 +104,12 @@ def fit(request: Request, config: Config) -> dict[str, Any]:
     log.info("%d paragraphs to learn from, %d to calibrate on, %d to measure on",
              len(data.train), len(data.calibration), len(data.dev))  # fmt: skip
     distances = _baseline_distances(data, config) if request.with_baseline else None
-    with tempfile.TemporaryDirectory() as scratch:
+    with _work(request, data, config) as work, tempfile.TemporaryDirectory() as scratch:
         start = finetune.prepare(request.encoder, taxonomy, config, Path(scratch))
-        finetune.train(start, [row.text for row in data.train], target_matrix(data.train), config)
+        texts = [row.text for row in data.train]
+        finetune.train(start, texts, target_matrix(data.train), config, work=work, observers=request.observers)
+        if not PartialState().is_main_process:
+            return {}
         logits = finetune.predict(start, [row.text for row in data.dev])
         calibration = calibrate(_calibration_logits(start, data, logits), gold_matrix(data.calibration), config)
         report = evaluate(logits, distances, calibration, data, taxonomy, config)
@@ -109,6 +120,29 @@ def fit(request: Request, config: Config) -> dict[str, Any]:
     if request.save_logits:
         out_of_fold.write(request.save_logits, data.dev, logits, taxonomy)
     return report
+
+
+@contextmanager
+def _work(request: Request, data: Data, config: Config) -> Iterator[Path]:
+    """The folder for checkpoints beside the model to write; gone when the model is there, or cannot be."""
+    work = request.out.absolute().with_name(f".{request.out.name}.fit")
+    main = PartialState().is_main_process
+    with locked(work / "lock") if main else nullcontext():
+        try:
+            rows = [(row.id, row.text, row.targets) for row in data.train]
+            identity = {
+                "settings": config.to_toml(),
+                "data": resume.digest(rows),
+                "encoder": encoder_name(request.encoder),
+            }
+            if main:
+                resume.begin(work, identity)
+            yield work
+        except finetune.TrainingError:
+            shutil.rmtree(work)  # going on would fail again
+            raise
+    if main:
+        shutil.rmtree(work)
 
 
 def load_taxonomy(labels: Path) -> Taxonomy:

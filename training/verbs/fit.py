@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from pathlib import Path
 
 from training.verbs import common
@@ -22,11 +23,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--save-logits", type=Path, metavar="FILE.jsonl",
         help="write the logits of the rows measured on, as --out-of-fold reads them")  # fmt: skip
     add("--skip-baseline", action="store_true", help="do not train the TF-IDF baseline")
+    add("--log-to", nargs="+", choices=["tensorboard", "mlflow"], default=[], metavar="WHERE",
+        help="also log to tensorboard (--log-dir) or mlflow (MLFLOW_TRACKING_URI says where)")  # fmt: skip
+    add("--log-dir", type=Path, default=Path("runs/logs"), metavar="FOLDER", help="TensorBoard's logs [%(default)s]")
     add("--report", type=Path, metavar="FILE.json", help="also write the report here")
 
 
 def run(args: Namespace) -> int:
-    from training import config, fit, report
+    from training import config, fit, observers, report
 
     request = fit.Request(
         annotations=tuple(args.annotations),
@@ -40,7 +44,10 @@ def run(args: Namespace) -> int:
         save_logits=args.save_logits,
         with_baseline=not args.skip_baseline,
     )
+    request = replace(request, observers=observers.observers(args.log_to, args.log_dir / args.out.name))
     result = fit.fit(request, config.load(args.config, seed=args.seed))
+    if not result:  # another process of this training reports
+        return 0
     if args.report:
         report.write(result, args.report)
     print(report.render(result), end="")
