@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from policytag.errors import InputError, PolicytagError
+from training import processes
 
 OUTPUTS = ("out", "report", "write", "save_logits")
 """Arguments that name what is written, after minutes or hours of work."""
@@ -23,6 +24,7 @@ VERBS = {
     "agree": ("measure how far annotators agree and list where they do not", "verbs.agree"),
     "fit": ("fine-tune an encoder, measure it, write a model folder", "verbs.fit"),
     "leave-one-out": ("measure on each document of a set with a model that did not see it", "verbs.leave_one_out"),
+    "evaluate": ("measure a model in every figure and curve, as a page", "verbs.evaluate"),
     "promote": ("make a model current, if it passes the gates", "verbs.promote"),
     "rollback": ("make an earlier model current again", "verbs.rollback"),
     "list": ("list the models kept and how they came and went", "verbs.listing"),
@@ -39,7 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb. Exit code: 0 done, 1 failed, 2 usage, 3 finished with rejected rows."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = _parser(arguments).parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.INFO if processes.is_first() else logging.WARNING,
+        stream=sys.stderr,
+        format="%(levelname)s %(name)s: %(message)s",
+    )
     for noisy in ("onnxscript", "onnx_ir", "httpx", "torch.onnx", "huggingface_hub"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     try:

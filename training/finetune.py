@@ -7,7 +7,6 @@ The network is a plain ``BertForSequenceClassification`` trained by ``transforme
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from policytag.encoding import Encoder, pad, pool
 from policytag.engine import batches
 from policytag.errors import PolicytagError
 from policytag.taxonomy import Taxonomy
-from training import resume
+from training import processes, resume
 from training.config import Config
 from training.tokenizer import load_tokenizer, save_tokenizer
 
@@ -186,7 +185,7 @@ class _Log(TrainerCallback):
     """Progress as log lines on stderr; the Trainer's own go to stdout, which belongs to results."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if logs and "loss" in logs:
+        if logs and "loss" in logs and state.is_world_process_zero:
             log.info("step %d of %d, loss %.4f", state.global_step, state.max_steps, float(logs["loss"]))
 
 
@@ -299,17 +298,16 @@ class _Collator:
 
 
 def _arguments(config: Config, num_windows: int, folder: Path, *, keep: bool) -> TrainingArguments:
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    if config.batch_size % processes:
+    if config.batch_size % processes.count():
         raise TrainingError(
-            f"batch_size {config.batch_size} cannot be shared by {processes} processes; "
+            f"batch_size {config.batch_size} cannot be shared by {processes.count()} processes; "
             "expected a multiple of them, change either"
         )
     steps = max(1, round(config.epochs * -(-num_windows // config.batch_size)))
     return TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
-        per_device_train_batch_size=config.batch_size // processes,
+        per_device_train_batch_size=config.batch_size // processes.count(),
         learning_rate=config.learning_rate,
         warmup_steps=round(config.warmup_share * steps),
         lr_scheduler_type="linear",
@@ -325,6 +323,7 @@ def _arguments(config: Config, num_windows: int, folder: Path, *, keep: bool) ->
         logging_steps=max(1, steps // 20),
         report_to="none",
         disable_tqdm=True,
+        ddp_find_unused_parameters=False,
     )
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from accelerate import PartialState
 from numpy.typing import NDArray
 from transformers import TrainerCallback
 
@@ -25,7 +24,19 @@ from policytag import artifact
 from policytag.calibration import Calibration, decide, probabilities
 from policytag.errors import InputError
 from policytag.taxonomy import Taxonomy
-from training import annotations, baseline, card, export, finetune, metrics, out_of_fold, resume, splits, thresholds
+from training import (
+    annotations,
+    baseline,
+    card,
+    export,
+    finetune,
+    metrics,
+    out_of_fold,
+    processes,
+    resume,
+    splits,
+    thresholds,
+)
 from training.annotations import Annotation, gold_matrix, target_matrix
 from training.config import Config
 from training.files import locked
@@ -108,7 +119,7 @@ def fit(request: Request, config: Config) -> dict[str, Any]:
         start = finetune.prepare(request.encoder, taxonomy, config, Path(scratch))
         texts = [row.text for row in data.train]
         finetune.train(start, texts, target_matrix(data.train), config, work=work, observers=request.observers)
-        if not PartialState().is_main_process:
+        if not processes.is_first():
             return {}
         logits = finetune.predict(start, [row.text for row in data.dev])
         calibration = calibrate(_calibration_logits(start, data, logits), gold_matrix(data.calibration), config)
@@ -126,7 +137,7 @@ def fit(request: Request, config: Config) -> dict[str, Any]:
 def _work(request: Request, data: Data, config: Config) -> Iterator[Path]:
     """The folder for checkpoints beside the model to write; gone when the model is there, or cannot be."""
     work = request.out.absolute().with_name(f".{request.out.name}.fit")
-    main = PartialState().is_main_process
+    main = processes.is_first()
     with locked(work / "lock") if main else nullcontext():
         try:
             rows = [(row.id, row.text, row.targets) for row in data.train]

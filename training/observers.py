@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from accelerate import PartialState
 from transformers import TrainerCallback
 from transformers.integrations.integration_utils import MLflowCallback, TensorBoardCallback
 
 from policytag.errors import InputError
+from training import processes
 
 
 def observers(names: Sequence[str], folder: Path) -> tuple[TrainerCallback, ...]:
@@ -22,7 +22,7 @@ def observers(names: Sequence[str], folder: Path) -> tuple[TrainerCallback, ...]
     Raises:
         InputError: If MLflow is not installed.
     """
-    if not PartialState().is_main_process:
+    if not processes.is_first():
         return ()
     found: list[TrainerCallback] = []
     if "tensorboard" in names:

@@ -18,6 +18,7 @@ from accelerate import PartialState
 from transformers import TrainerCallback
 
 from policytag.errors import InputError
+from training import processes
 from training.files import write_text
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def newest(folder: Path) -> Path | None:
     for checkpoint in folder.glob("checkpoint-*"):
         if (checkpoint / _MARKER).exists():
             whole.append(checkpoint)
-        elif PartialState().is_main_process:
+        elif processes.is_first():
             shutil.rmtree(checkpoint)
     return max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
