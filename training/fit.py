@@ -28,6 +28,7 @@ from training import (
     annotations,
     baseline,
     card,
+    drift,
     export,
     finetune,
     metrics,
@@ -122,11 +123,14 @@ def fit(request: Request, config: Config) -> dict[str, Any]:
         if not processes.is_first():
             return {}
         logits = finetune.predict(start, [row.text for row in data.dev])
-        calibration = calibrate(_calibration_logits(start, data, logits), gold_matrix(data.calibration), config)
+        held_out = _calibration_logits(start, data, logits)
+        calibration = calibrate(held_out, gold_matrix(data.calibration), config)
+        reference = _reference(start, data, held_out, calibration, taxonomy)
         report = evaluate(logits, distances, calibration, data, taxonomy, config)
         report |= {"encoder": encoder_name(request.encoder), "data": described}
         with export.new_folder(request.out) as folder:
             report["parity"] = export.write_model(start, folder, parity_texts(request.labels, data))
+            _write_json(folder / drift.REFERENCE, reference)
             _write_rest(folder, report, calibration, taxonomy, config)
     if request.save_logits:
         out_of_fold.write(request.save_logits, data.dev, logits, taxonomy)
@@ -282,6 +286,17 @@ def _calibration_logits(start: Start, data: Data, dev_logits: NDArray[np.float32
     if data.calibration is data.dev:
         return dev_logits
     return finetune.predict(start, [row.text for row in data.calibration])
+
+
+def _reference(
+    start: Start, data: Data, logits: NDArray[np.float32], calibration: Calibration, taxonomy: Taxonomy
+) -> dict[str, Any]:
+    """What later runs are compared with: the paragraphs calibrated on, which the model did not learn from."""
+    texts = [row.text for row in data.calibration]
+    probability = probabilities(logits, calibration.temperature)
+    chosen = decide(probability, calibration.thresholds)
+    unknown = drift.unknown_share(start.encoder, texts)
+    return drift.profile(probability, chosen, [len(text) for text in texts], unknown, taxonomy)
 
 
 def _data_report(request: Request, data: Data) -> dict[str, Any]:

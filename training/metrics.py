@@ -109,7 +109,7 @@ def score(
     """
     counts = bootstrap.counts(gold, chosen)
     resampled = bootstrap.resample(counts)
-    precision = _average_precision(gold, scores)
+    precision = average_precision(gold, scores)
     return {
         "groups": {
             name: _group(counts[..., columns], resampled[..., columns], precision[columns])
@@ -185,7 +185,7 @@ def _label(counts: NDArray[np.float64], resampled: Counts, average_precision: fl
     }
 
 
-def _average_precision(gold: NDArray[np.bool_], scores: NDArray[np.floating]) -> NDArray[np.float64]:
+def average_precision(gold: NDArray[np.bool_], scores: NDArray[np.floating]) -> NDArray[np.float64]:
     """Shape: ``(n, L)`` both -> ``(L,)``, NaN for labels without positives."""
     return np.array(
         [

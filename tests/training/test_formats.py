@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policytag.corrections import Correction, Corrections
 from policytag.errors import InputError
 from policytag.taxonomy import Taxonomy
 from policytag.text import is_blank
@@ -210,3 +212,31 @@ def test_a_table_from_a_spreadsheet_in_another_encoding_is_named(tmp_path: Path)
     (tmp_path / "t.csv").write_bytes("id,doc,text,instruments,industries\na,d,补贴,subsidy,\n".encode("gb18030"))
     with pytest.raises(InputError, match="save it as 'CSV UTF-8'"):
         list(table.read(tmp_path / "t.csv"))
+
+
+# --------------------------------------------------------------------------------------------------- corrections
+
+
+def test_corrections_of_the_service_become_annotations_the_latest_of_each_paragraph(tmp_path: Path):
+    url = f"sqlite:///{tmp_path / 'corrections.sqlite'}"
+    store = Corrections(url)
+    first = Correction("1", "a.txt", "给予补贴。", ("talent",), (), annotator="anna", taxonomy="1")
+    later = replace(first, id="2", instruments=("subsidy",))
+    alone = Correction("3", "", "附则", (), (), taxonomy="1")
+    store.add([first, later, alone])
+    store.close()
+    assert main(["import", url, "--from", "corrections", "--out", str(tmp_path / "out.jsonl")]) == 0
+    rows = [row for _, row in jsonl.read(tmp_path / "out.jsonl")]
+    assert [(row["id"], row["doc"], row["instruments"], row["industries"]) for row in rows] == [
+        ("correction:2", "a.txt", ["subsidy"], []),
+        ("correction:3", "correction:3", [], []),
+    ]
+    assert rows[0]["annotator"] == "anna"
+    assert main(["check", str(tmp_path / "out.jsonl")]) == 0
+
+
+def test_a_misspelt_database_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    url = f"sqlite:///{tmp_path / 'none.sqlite'}"
+    assert main(["import", url, "--from", "corrections", "--out", str(tmp_path / "out.jsonl")]) == 1
+    assert f"{url}: no such file" in capsys.readouterr().err
+    assert not (tmp_path / "none.sqlite").exists()

@@ -13,13 +13,14 @@ from training.verbs import common
 
 log = logging.getLogger(__name__)
 
+CORRECTIONS = "corrections"
 REJECTED = 3
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("files", type=Path, nargs="+", metavar="FILE", help="files that the tool exported")
-    add("--from", dest="format", choices=sorted(FORMATS), required=True, help="the tool")
+    add("files", nargs="+", metavar="FILE", help="files that the tool exported; of corrections, the database's URL")
+    add("--from", dest="format", choices=[*sorted(FORMATS), CORRECTIONS], required=True, help="the tool")
     add("--out", type=Path, required=True, metavar="FILE.jsonl", help="annotations to write")
     add("--resolve", choices=RESOLUTIONS, default=MAJORITY,
         help="of several annotators: the labels that more than half gave, or a row for each [%(default)s]")  # fmt: skip
@@ -30,10 +31,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     from policytag.taxonomy import Taxonomy
     from training import jsonl
+    from training.formats import corrections
     from training.formats.judgements import resolve
 
-    reader = FORMATS[args.format]
-    paragraphs = (paragraph for file in args.files for paragraph in reader.read(file))
+    if args.format == CORRECTIONS:
+        paragraphs = (paragraph for url in args.files for paragraph in corrections.read(url))
+    else:
+        paragraphs = (paragraph for file in args.files for paragraph in FORMATS[args.format].read(Path(file)))
     found = resolve(paragraphs, Taxonomy.from_yaml(args.labels / "taxonomy.yaml"), args.resolve, args.doc)
     jsonl.write(args.out, found.rows)
     for line in found.rejected:
