@@ -116,7 +116,7 @@ def compare(now: Profile, reference: Profile) -> dict[str, Any]:
     """Indices and advice.
 
     Returns:
-        ``{"labels": {id: {"psi", "rate", "reference"}}, "lengths_psi", "unknown", "unknown_reference", "advice": […]}``;
+        ``{"labels": {id: {"psi", "rate", "reference"}}, "lengths_psi", "unknown", "unknown_reference", "advice"}``;
         ``psi`` of a label is the larger of those of its scores and of its rate.
     """
     labels = {}
@@ -156,8 +156,8 @@ def _advice(found: Mapping[str, Any]) -> list[str]:
     watched = [label for label, figures in found["labels"].items() if WATCH <= figures["psi"] < ACT]
     if moved:
         advice.append(
-            f"moved: {', '.join(moved)}; read fifty of their paragraphs. If the tags are right, policy has changed: use "
-            "this run as --reference from now on. If not, label the paragraphs that 'suggest' picks and fit anew"
+            f"moved: {', '.join(moved)}; read fifty of their paragraphs. If the tags are right, policy has changed: "
+            "use this run as --reference from now on. If not, label the paragraphs that 'suggest' picks and fit anew"
         )
     if watched:
         advice.append(f"watch: {', '.join(watched)}; compare again with the next run")
