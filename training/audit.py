@@ -18,22 +18,18 @@ from numpy.typing import NDArray
 from policytag.taxonomy import Taxonomy
 from training.annotations import Annotation, gold_matrix
 
-CONTRADICTION = 0.6
-"""Distance of probability and annotation, 0 or 1, from which a label is doubtful whatever cleanlab says."""
-
 
 def audit(rows: Sequence[Annotation], probability: NDArray[np.float32], taxonomy: Taxonomy) -> list[dict[str, Any]]:
-    """The paragraphs with a label that is probably wrong, the likeliest first.
-
-    Doubtful is a label that cleanlab calls an issue, and one that the model contradicts by more than `CONTRADICTION`.
+    """All paragraphs, those with labels that are probably wrong first.
 
     Args:
         rows: ``n`` annotated paragraphs.
         probability: Of models that did not see the row's document, shape ``(n, L) float32``.
 
     Returns:
-        ``{"id", "place", "doc", "text", "instruments", "industries", "quality", "doubts": [{"label", "given",
-        "probability"}]}``; ``quality`` is cleanlab's, from 0 (surely wrong) to 1.
+        ``{"id", "place", "doc", "text", "instruments", "industries", "issue", "quality", "doubts": [{"label", "given",
+        "probability"}]}``; ``issue``: whether cleanlab finds a label wrong; ``quality``: its score, from 0 to 1;
+        ``doubts``: these labels, or else the one that is contradicted most.
     """
     gold = gold_matrix(rows)
     lists = [np.flatnonzero(row).tolist() for row in gold]
@@ -41,13 +37,12 @@ def audit(rows: Sequence[Annotation], probability: NDArray[np.float32], taxonomy
     narrow = [[used.index(column) for column in row if column in used] for row in lists]
     doubted = find_multilabel_issues_per_class(labels=narrow, pred_probs=probability[:, used])
     quality = get_label_quality_scores(labels=narrow, pred_probs=probability[:, used])
-    wide = np.zeros(gold.shape, dtype=np.bool_)
-    wide[:, used] = doubted
-    wide |= np.abs(gold - probability) > CONTRADICTION
+    issues = np.zeros(gold.shape, dtype=np.bool_)
+    issues[:, used] = doubted
+    gaps = np.abs(gold - probability)
     return [
-        _finding(rows[i], gold[i], probability[i], np.flatnonzero(wide[i]), float(quality[i]), taxonomy)
+        _finding(rows[i], gold[i], probability[i], issues[i], gaps[i], float(quality[i]), taxonomy)
         for i in np.argsort(quality, kind="stable")
-        if wide[i].any()
     ]
 
 
@@ -55,10 +50,12 @@ def _finding(
     row: Annotation,
     gold: NDArray[np.bool_],
     probability: NDArray[np.float32],
-    doubted: NDArray[np.intp],
+    issues: NDArray[np.bool_],
+    gaps: NDArray[np.float32],
     quality: float,
     taxonomy: Taxonomy,
 ) -> dict[str, Any]:
+    doubted = np.flatnonzero(issues) if issues.any() else [int(gaps.argmax())]
     given = [label for label, right in zip(taxonomy.labels, gold, strict=True) if right]
     return {
         "id": row.id,
@@ -67,6 +64,7 @@ def _finding(
         "text": row.text,
         "instruments": [label.id for label in given if label.facet == "instrument"],
         "industries": [label.id for label in given if label.facet == "industry"],
+        "issue": bool(issues.any()),
         "quality": round(quality, 4),
         "doubts": [
             {"label": taxonomy.ids[i], "given": bool(gold[i]), "probability": round(float(probability[i]), 3)}

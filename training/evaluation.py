@@ -182,7 +182,7 @@ def _comparison(
         },
         "only_ours_right": int((right & ~before).sum()),
         "only_theirs_right": int((before & ~right).sum()),
-        "broken": [rows[i].id for i in np.flatnonzero(before & ~right)],
+        "broken": [rows[int(i)].id for i in np.flatnonzero(before & ~right)],
     }
 
 

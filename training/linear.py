@@ -20,14 +20,14 @@ from policytag.text import normalise
 
 NGRAM_MAX = 3
 STRENGTH = 10.0
-"""Inverse regularisation; positives and negatives of a label count the same in sum."""
+"""Inverse regularisation."""
 
 
 def features(texts: Sequence[str]) -> Any:
     """A sparse matrix, shape ``(n, grams)``, rows of length 1."""
     vectorizer = TfidfVectorizer(
         preprocessor=lambda text: normalise(text).lower(), analyzer="char", ngram_range=(1, NGRAM_MAX), min_df=2,
-        sublinear_tf=True, dtype=np.float32,
+        sublinear_tf=True,
     )  # fmt: skip
     return vectorizer.fit_transform(texts)
 
@@ -45,7 +45,7 @@ def probabilities(train: Any, gold: NDArray[np.bool_], questions: Any) -> NDArra
     Returns:
         Shape ``(m, L) float32`` in [0, 1].
     """
-    out = np.empty((questions.shape[0], gold.shape[1]), dtype=np.float32)
+    out = np.empty((questions.shape[0], gold.shape[1]))
     for column in range(gold.shape[1]):
         label = gold[:, column]
         if label.all() or not label.any():
@@ -65,7 +65,7 @@ def out_of_fold(texts: Sequence[str], gold: NDArray[np.bool_], docs: Sequence[st
     if len(set(docs)) < folds:
         raise InputError(f"--folds {folds}: only {len(set(docs))} documents; expected at most that many folds")
     matrix = features(texts)
-    out = np.empty(gold.shape, dtype=np.float32)
+    out = np.empty(gold.shape)
     for train, test in GroupKFold(folds).split(matrix, groups=np.asarray(docs)):
         out[test] = probabilities(matrix[train], gold[train], matrix[test])
     return out

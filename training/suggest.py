@@ -83,8 +83,11 @@ def _paragraphs(file: Path) -> list[Row]:
 
 def render(curves: Mapping[str, Any]) -> str:
     """Learning curves as a table: means over the seeds."""
-    lines = [f"{'labelled':>10}{'chosen':>10}{'random':>10}{'gain':>8}   macro-F1, mean of the seeds"]
-    chosen, random = (np.mean(curves[way]["macro_f1"], axis=0) for way in ("chosen", "random"))
-    for number, a, b in zip(curves["labelled"], chosen, random, strict=True):
-        lines.append(f"{number:>10}{a:>10.3f}{b:>10.3f}{a - b:>+8.3f}")
+    lines = [
+        f"{'':>10}{'macro-F1':^27}{'mAP':^27}".rstrip(),
+        f"{'labelled':>10}" + f"{'chosen':>9}{'random':>9}{'gain':>9}" * 2,
+    ]
+    means = [np.mean(curves[way][key], axis=0) for key in ("macro_f1", "map") for way in ("chosen", "random")]
+    for number, f, g, m, n in zip(curves["labelled"], *means, strict=True):
+        lines.append(f"{number:>10}{f:>9.3f}{g:>9.3f}{f - g:>+9.3f}{m:>9.3f}{n:>9.3f}{m - n:>+9.3f}")
     return "\n".join(lines) + "\n"

@@ -36,7 +36,7 @@ def choose(
     pool = np.argsort(-worth, kind="stable")[: POOL * number]
     if len(pool) <= number:
         return pool
-    clusters = KMeans(number, random_state=seed, n_init=1, max_iter=20).fit_predict(features[pool])
+    clusters = KMeans(number, random_state=seed, n_init="auto", max_iter=20).fit_predict(features[pool])
     _, first = np.unique(clusters, return_index=True)  # the pool is sorted: the first of a cluster is its best
     chosen = set(first.tolist())
     rest = [place for place in range(len(pool)) if place not in chosen][: number - len(chosen)]  # empty clusters

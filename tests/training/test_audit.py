@@ -29,7 +29,8 @@ def test_spoilt_labels_come_first_with_the_reason(
     assert "agriculture extra? 0." in out
     found = [row for _, row in jsonl.read(tmp_path / "doubts.jsonl")]
     assert {missing["id"], extra["id"]} <= {row["id"] for row in found[:4]}
-    assert out.splitlines()[-1] == f"{len(found)} of 180 paragraphs are doubtful"
+    assert len(found) == 60
+    assert out.splitlines()[-1].endswith(" of 180 paragraphs have a label that is probably wrong")
 
 
 def test_too_few_documents_for_the_folds_are_said(rows_file: Path, capsys: pytest.CaptureFixture[str]):

@@ -27,7 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--write",
         type=Path,
         metavar="FILE.jsonl",
-        help="write all doubtful paragraphs here, for 'export' and a second look",
+        help="write these paragraphs here, for 'export' and a second look",
     )
     common.add_labels(parser)
 
@@ -45,7 +45,8 @@ def run(args: Namespace) -> int:
     for finding in found[: args.top]:
         reasons = "; ".join(map(audit.reason, finding["doubts"]))
         print(f"{finding['place']}: {reasons}: {' '.join(finding['text'].split())[:START_CHARS]}")
-    print(f"{len(found)} of {len(looked)} paragraphs are doubtful")
+    issues = [finding for finding in found if finding["issue"]]
+    print(f"{len(issues)} of {len(looked)} paragraphs have a label that is probably wrong")
     if args.write:
-        jsonl.write(args.write, found)
+        jsonl.write(args.write, found[: max(args.top, len(issues))])
     return 0
