@@ -27,6 +27,7 @@ class Label:
         name_en: ``Subsidies``.
         definition: One sentence.
         crosswalk: Scheme name -> place in that scheme, e.g. ``{"policy_tool_side": "environment"}``.
+        aliases: Ids it had before; they are understood wherever a label is named, and never written.
     """
 
     id: str
@@ -35,31 +36,39 @@ class Label:
     name_en: str
     definition: str
     crosswalk: Mapping[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Taxonomy:
     """An ordered set of labels; the order *is* the column order of every ``(n, L)`` array.
 
+    Attributes:
+        retired: Ids of labels that are given no more; older annotations may carry them.
+
     Raises:
-        TaxonomyError: On a duplicate id, an unknown facet or an empty label list.
+        TaxonomyError: On an id that occurs twice, as id, alias or retired, an unknown facet or an empty label list.
     """
 
     version: str
     labels: tuple[Label, ...]
+    retired: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.labels:
             raise TaxonomyError("no labels; expected at least one under 'labels'")
-        seen: set[str] = set()
+        seen: set[str] = set(self.retired)
         for label in self.labels:
             if label.facet not in FACETS:
                 raise TaxonomyError(
                     f"label '{label.id}' has facet '{label.facet}'; expected one of {', '.join(FACETS)}"
                 )
-            if label.id in seen:
-                raise TaxonomyError(f"label id '{label.id}' occurs twice; ids are unique across facets")
-            seen.add(label.id)
+            for name in (label.id, *label.aliases):
+                if name in seen:
+                    raise TaxonomyError(
+                        f"label id '{name}' occurs twice; ids are unique across facets, aliases and retired labels"
+                    )
+                seen.add(name)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Taxonomy:
@@ -69,8 +78,8 @@ class Taxonomy:
             TaxonomyError: Naming the key that is missing or unknown, or the label that contradicts another.
         """
         try:
-            labels = tuple(Label(**entry) for entry in data["labels"])
-            return cls(version=str(data["version"]), labels=labels)
+            labels = tuple(Label(**entry | {"aliases": tuple(entry.get("aliases", ()))}) for entry in data["labels"])
+            return cls(str(data["version"]), labels, tuple(data.get("retired", ())))
         except KeyError as error:
             raise TaxonomyError(f"key {error} is missing; expected 'version' and 'labels'") from None
         except TypeError as error:
@@ -101,11 +110,14 @@ class Taxonomy:
         """The plain mapping that `from_dict` reads back."""
         keys = Label.__dataclass_fields__
         labels = [{key: _plain(getattr(label, key)) for key in keys} for label in self.labels]
-        return {"version": self.version, "labels": labels}
+        for entry in labels:
+            if not entry["aliases"]:
+                del entry["aliases"]
+        return {"version": self.version, "labels": labels} | ({"retired": list(self.retired)} if self.retired else {})
 
     @cached_property
     def _columns(self) -> dict[str, int]:
-        return {label.id: column for column, label in enumerate(self.labels)}
+        return {name: column for column, label in enumerate(self.labels) for name in (label.id, *label.aliases)}
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -122,7 +134,7 @@ class Taxonomy:
         return label_id in self._columns
 
     def column(self, label_id: str) -> int:
-        """The column of a label.
+        """The column of a label, by its id or an alias.
 
         Raises:
             TaxonomyError: Naming the nearest label id.
@@ -140,4 +152,4 @@ class Taxonomy:
 
 
 def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else value
+    return dict(value) if isinstance(value, Mapping) else list(value) if isinstance(value, tuple) else value

@@ -128,6 +128,8 @@ def _hard(data: Row, taxonomy: Taxonomy) -> tuple[list[str], list[float]]:
             problems.append(f"key '{key}' is {_given(data, key)}; expected a list of label ids, [] where none applies")
             continue
         for label in labels:
+            if label in taxonomy.retired:
+                continue
             problem = _label_problem(label, facet, taxonomy)
             if problem:
                 problems.append(problem)

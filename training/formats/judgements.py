@@ -125,7 +125,7 @@ def _checked(row: Row, doc: str | None) -> Row:
 
 
 def _sorted_labels(names: Sequence[str], taxonomy: Taxonomy) -> frozenset[str]:
-    return frozenset(label_id(name, taxonomy) for name in names)
+    return frozenset(label_id(name, taxonomy) for name in names if name not in taxonomy.retired)
 
 
 def _majority(sets: Sequence[frozenset[str]]) -> frozenset[str]:
