@@ -45,7 +45,7 @@ def probabilities(train: Any, gold: NDArray[np.bool_], questions: Any) -> NDArra
     Returns:
         Shape ``(m, L) float32`` in [0, 1].
     """
-    out = np.empty((questions.shape[0], gold.shape[1]))
+    out = np.empty((questions.shape[0], gold.shape[1]), dtype=np.float32)
     for column in range(gold.shape[1]):
         label = gold[:, column]
         if label.all() or not label.any():
@@ -65,7 +65,7 @@ def out_of_fold(texts: Sequence[str], gold: NDArray[np.bool_], docs: Sequence[st
     if len(set(docs)) < folds:
         raise InputError(f"--folds {folds}: only {len(set(docs))} documents; expected at most that many folds")
     matrix = features(texts)
-    out = np.empty(gold.shape)
+    out = np.empty(gold.shape, dtype=np.float32)
     for train, test in GroupKFold(folds).split(matrix, groups=np.asarray(docs)):
         out[test] = probabilities(matrix[train], gold[train], matrix[test])
     return out
