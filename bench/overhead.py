@@ -1,6 +1,6 @@
 """Processor time a row of ``policytag tag`` beside the bare engine's: a measure that a busy machine does not spoil.
 
-    python -m bench.overhead --rows 2000
+    python -m bench.overhead --rows 10000
 
 Both have one thread. The bare engine is ``Tagger.tag`` on the same rows in lists of the same length; the command's time
 holds all its processes, reading and writing included. What a run of few rows takes is taken off from both.
@@ -27,7 +27,7 @@ from serving.tagging.chunks import CHUNK_ITEMS
 def main() -> None:
     """Prints both and their ratio."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rows", type=int, default=2_048)
+    parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--model", type=Path, default=Path(DEFAULT_MODEL))
     arguments = parser.parse_args()
     few = CHUNK_ITEMS
