@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-READY_SECONDS = 120
+READY_SECONDS = 180
+STOP_SECONDS = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def serving(model: Path, **settings: str) -> Iterator[Server]:
     finally:
         process.terminate()
         try:
-            process.wait(60)
+            process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             raise

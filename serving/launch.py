@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -11,6 +12,11 @@ from typing import NoReturn
 
 from policytag.errors import InputError
 from policytag.tagger import Tagger
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 SERVICE = "serving.service:PolicyTagService"
 
@@ -28,6 +34,15 @@ def serve(model: Path, host: str, port: int) -> NoReturn:
     environment.setdefault("BENTOML_DO_NOT_TRACK", "True")
     command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--host", address, "--port", str(port)]
     os.execve(sys.executable, command, environment)
+
+
+def raise_open_files() -> None:
+    """Lets this process, and those it starts, hold as many connections as the system allows, not 1,024."""
+    if resource is None:
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # the system says no: then with fewer
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _free_address(host: str, port: int) -> str:

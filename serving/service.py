@@ -23,6 +23,7 @@ from serving.documents import Documents
 from serving.drain import drain_on_sigterm
 from serving.errors import ApiError
 from serving.health import Readiness
+from serving.launch import raise_open_files
 from serving.models import Models
 from serving.routes import routes
 from serving.scheduler import Scheduler
@@ -54,6 +55,7 @@ class PolicyTagService:
     @bentoml.on_startup
     async def start(self) -> None:
         """Called in the worker's event loop before it listens."""
+        raise_open_files()
         drain_on_sigterm()
 
     @bentoml.on_shutdown

@@ -30,6 +30,7 @@ def commands(page: str) -> list[str]:
 ALL = [(page, command) for page in PAGES for command in commands(page)]
 TAGGING = [command for _, command in ALL if "bin/policytag " in command]
 TRAINING = [command for _, command in ALL if "bin/policytag-train " in command]
+MEASURING = [command for _, command in ALL if " -m bench." in command]
 MAKING = sorted({command for _, command in ALL if command.startswith("make ")})
 
 
@@ -51,7 +52,7 @@ def clone(tmp_path: Path) -> Path:
 def test_every_command_of_the_pages_is_run_by_a_test() -> None:
     served = [command for _, command in ALL if command.startswith("curl ")]
     assert sorted(c for _, c in ALL) == sorted(
-        [*TAGGING, *TRAINING, *served, *(c for _, c in ALL if c.startswith("make "))]
+        [*TAGGING, *TRAINING, *MEASURING, *served, *(c for _, c in ALL if c.startswith("make "))]
     )
     assert TAGGING
     assert TRAINING
@@ -86,6 +87,13 @@ def test_curl_and_the_python_code_get_tags_from_a_running_service(
         done = python(code.replace("http://127.0.0.1:3000", url))
         assert done.returncode == 0, done.stderr
         assert "资金补贴" in done.stdout
+
+
+@pytest.mark.parametrize("command", MEASURING)
+def test_the_measurements_take_what_the_page_gives_them(command: str) -> None:
+    """They are run at a small size where they are at home, in tests/serving/test_faults.py."""
+    done = run(f"{command} --help", Path())
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_library_code_prints_tags() -> None:

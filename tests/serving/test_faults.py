@@ -52,6 +52,18 @@ def test_a_thousand_half_open_connections_do_not_keep_others_out(server: str) ->
             connection.close()
 
 
+def test_a_process_may_hold_as_many_connections_as_the_system_allows() -> None:
+    script = (
+        "import resource\n"
+        "from serving.launch import raise_open_files\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 512))\n"
+        "raise_open_files()\n"
+        "print(resource.getrlimit(resource.RLIMIT_NOFILE))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "(512, 512)\n"
+
+
 def measured(what: str, model: Path, times: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "bench.http_faults", what, "--model", str(model), "--times", str(times)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
