@@ -64,8 +64,8 @@ def test_a_process_may_hold_as_many_connections_as_the_system_allows() -> None:
     assert done.stdout == "(512, 512)\n"
 
 
-def measured(what: str, model: Path, times: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "bench.http_faults", what, "--model", str(model), "--times", str(times)]
+def measured(what: str, *arguments: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", *what.split(), *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout, done.stderr
     return json.loads(done.stdout)
@@ -76,7 +76,16 @@ def measured(what: str, model: Path, times: int) -> dict[str, Any]:
     ("what", "times"), [("sigterm", 2), ("kills", 2), ("promotions", 5), ("neighbours", 60), ("unicode", 2000)]
 )
 def test_the_measurements_hold_at_a_small_size(tiny_model: Path, what: str, times: int) -> None:
-    assert measured(what, tiny_model, times)["failed"] == []
+    assert measured(f"bench.http_faults {what}", "--model", str(tiny_model), "--times", str(times))["failed"] == []
+
+
+@pytest.mark.slow
+def test_an_overloaded_server_answers_200_429_or_504_and_nothing_is_lost() -> None:
+    """How fast is not asked here: that needs a machine that does nothing else."""
+    found = measured("bench.http_speed overload", "--seconds", "5", "--clients", "8")
+    assert "only 200, 429, 504" not in found["failed"], found
+    assert set(found["answers afterwards"]) - {"lost", "refused"} == {"200"}
+    assert measured("bench.http_speed beside", "--seconds", "1")["share"] > 0
 
 
 @pytest.mark.slow
