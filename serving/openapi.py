@@ -24,10 +24,12 @@ from serving.schemas import (
     Body,
     ErrorEnvelope,
     ModelResponse,
+    TableRequest,
     TagRequest,
     TagResponse,
     TaxonomyResponse,
 )
+from serving.tagging import tables
 
 _REF = "#/components/schemas/{model}"
 _Models = list[tuple[type[BaseModel], JsonSchemaMode]]
@@ -42,7 +44,7 @@ class Operation:
     """A route.
 
     Attributes:
-        answer: The schema of the JSON answer; None if it is plain text.
+        answer: The schema of the JSON answer; None if it is something else, of the ``media_type``.
         request: The schema of the JSON body; None if there is none.
         errors: HTTP status of every error that it may answer with.
         files: Media types of files that it takes in the place of the JSON body.
@@ -55,6 +57,7 @@ class Operation:
     request: type[Body] | None = None
     errors: tuple[int, ...] = (401, 500)
     files: tuple[str, ...] = ()
+    media_type: str = "text/plain"
 
 
 _UPLOAD_PARAMETERS = [
@@ -84,6 +87,14 @@ OPERATIONS = (
         CorrectionsResponse,
         CorrectionsRequest,
         (*_REFUSALS, 409),
+    ),
+    Operation(
+        "post",
+        "/v1/table",
+        "A table as an XLSX workbook",
+        request=TableRequest,
+        errors=_REFUSALS,
+        media_type=tables.XLSX,
     ),
     Operation("get", "/v1/taxonomy", "Every label with its names and definition", TaxonomyResponse),
     Operation("get", "/v1/model", "The model that answers: version, data, metrics, thresholds", ModelResponse),
@@ -138,7 +149,7 @@ def _success(operation: Operation) -> dict[str, Any]:
     if operation.answer:
         content: Mapping[str, Any] = {"application/json": {"schema": _ref(operation.answer)}}
     else:
-        content = {"text/plain": {"schema": {"type": "string"}}}
+        content = {operation.media_type: {}}
     return {"description": "Done", "content": content}
 
 

@@ -1,4 +1,4 @@
-"""The ``GET`` routes, which BentoML's APIs cannot be, as an application that is mounted beside them."""
+"""The ``GET`` routes, which BentoML's APIs cannot be, and the page, as an application that is mounted beside them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 import bentoml
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from policytag.tagger import Tagger
+from serving import page
 from serving.openapi import document
 from serving.schemas import ModelResponse
 
@@ -58,17 +59,12 @@ async def docs(_: Request) -> Response:
     return HTMLResponse(_DOCS)
 
 
-async def home(_: Request) -> Response:
-    """``GET /``."""
-    return RedirectResponse("docs")
-
-
 routes = Starlette(
     routes=[
         Route("/v1/taxonomy", taxonomy),
         Route("/v1/model", model),
         Route("/docs.json", openapi),
         Route("/docs", docs),
-        Route("/", home),
+        *page.routes,
     ]
 )

@@ -14,6 +14,7 @@ from starlette.requests import Request
 MAX_PARAGRAPHS = 256
 MAX_EXPLAINED = 16
 """Paragraphs a request with ``explain``: evidence costs some 17 times what tags do."""
+MAX_TABLE_CELLS = 100_000
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_ID_CHARS = 256
 
@@ -140,6 +141,19 @@ class TagResponse(BaseModel):
 
     model: ModelOut
     results: list[Result]
+
+
+Cell = str | Annotated[int, Field(ge=-(2**53), le=2**53)]
+Columns = Annotated[list[str], Field(description="The head.")]
+Rows = Annotated[list[list[Cell]], Field(description="Cells in the order of the columns.")]
+
+
+class TableRequest(Body):
+    """The body of ``POST /v1/table``."""
+
+    example: ClassVar = {"columns": ["序号", "段落"], "rows": [[1, "对入驻孵化器的企业给予租金补贴。"]]}
+    columns: Columns
+    rows: Rows
 
 
 class LabelOut(BaseModel):

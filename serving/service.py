@@ -8,6 +8,10 @@ routes are `serving.routes`, mounted beside them. `serving.border.Border` stands
 
 from __future__ import annotations
 
+import io
+from typing import Any
+
+import anyio.to_thread
 import bentoml
 from starlette.responses import Response
 
@@ -27,8 +31,19 @@ from serving.launch import raise_open_files
 from serving.models import Models
 from serving.routes import routes
 from serving.scheduler import Scheduler
-from serving.schemas import Explain, Paragraphs, Scores, TagRequest, TagResponse
+from serving.schemas import (
+    MAX_TABLE_CELLS,
+    Columns,
+    Explain,
+    Paragraphs,
+    Rows,
+    Scores,
+    TableRequest,
+    TagRequest,
+    TagResponse,
+)
 from serving.settings import Settings
+from serving.tagging import tables
 
 BENTOML_SECONDS = 300
 """BentoML's own timeout, never reached: it keeps a timer for each request until then, and its 504 is not ours."""
@@ -106,6 +121,18 @@ class PolicyTagService:
         except ApiError as error:
             return error.response()
 
+    @bentoml.api(route="/v1/table", input_spec=TableRequest)  # pyright: ignore[reportArgumentType]
+    async def table(self, columns: Columns, rows: Rows) -> Any:  # of a Response BentoML would want a schema
+        """A table as an XLSX workbook, in which every text stays text: the page's download."""
+        cells = (1 + len(rows)) * max(1, len(columns))
+        if cells > MAX_TABLE_CELLS:
+            message = f"rows: {cells} cells; expected at most {MAX_TABLE_CELLS}, send the table in parts"
+            return ApiError(413, "table_too_large", message).response()
+        file = io.BytesIO()
+        records = (dict(zip(columns, row, strict=False)) for row in rows)
+        await anyio.to_thread.run_sync(tables.write, "xlsx", file, columns, records)
+        return Response(file.getvalue(), media_type=tables.XLSX)
+
     @bentoml.api(route="/v1/corrections", input_spec=CorrectionsRequest, output_spec=CorrectionsResponse)  # pyright: ignore[reportArgumentType]
     async def correct(self, corrections: list[CorrectionIn]) -> CorrectionsResponse | Response:
         """Keeps analysts' labels for paragraphs; what is sent again is kept once."""
@@ -119,5 +146,6 @@ BODIES = {
     "/v1/tag": Json(TagRequest),
     "/v1/tag-document": uploads.Documents(),
     "/v1/corrections": Json(CorrectionsRequest),
+    "/v1/table": Json(TableRequest),
 }
 PolicyTagService.add_asgi_middleware(Border, bodies=BODIES)  # pyright: ignore[reportArgumentType]  # its protocol describes an instance

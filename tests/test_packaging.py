@@ -91,7 +91,8 @@ def test_a_built_bento_holds_the_model_and_answers(
     subprocess.run([*bentoml, "build"], cwd=source, env=environment, check=True, capture_output=True)
     [built] = [path for path in (home / "bentos" / "policytag").iterdir() if path.is_dir()]
     assert (built / "src" / "models" / "current" / "model.onnx").is_file()
-    assert (built / "src" / "serving" / "templates" / "report.html.j2").is_file()
+    for file in ("templates/report.html.j2", "web/index.html", "web/samples/004_f2349a8e578e908b.txt"):
+        assert (built / "src" / "serving" / file).is_file()
 
     with running_server([*bentoml, "serve", str(built)], environment) as url:
         answer = httpx.post(f"{url}/v1/tag", json={"paragraphs": [{"id": "a", "text": "补贴"}]})

@@ -19,6 +19,8 @@ FORMATS = {".jsonl": "jsonl", ".parquet": "parquet", ".csv": "csv", ".xlsx": "xl
 """Suffix -> format; any other suffix is JSON lines too."""
 PARQUET_ROWS = 10_000
 """Rows of one row group."""
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+"""Media type of a workbook."""
 MAX_SHEET_ROWS = 1_048_576
 """Rows of one sheet, the head included; more go to further sheets."""
 MAX_CELL_CHARS = 32_767
@@ -108,7 +110,7 @@ def _write_xlsx(file: BinaryIO, columns: Sequence[str], records: Iterable[Record
     stream = iter(records)
     for number in itertools.count(1):
         sheet = book.create_sheet(f"tags {number}")
-        sheet.append(list(columns))
+        sheet.append([cell(sheet, column) for column in columns])
         written = 0
         for record in itertools.islice(stream, MAX_SHEET_ROWS - 1):
             sheet.append([cell(sheet, record.get(column)) for column in columns])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import bentoml
 import pytest
+from openpyxl import load_workbook
 from starlette.testclient import TestClient
 
 from policytag.errors import ArtifactError
@@ -144,6 +146,20 @@ def test_evidence_is_of_the_requests_own_thresholds(client: TestClient) -> None:
     body = {"paragraphs": [{"id": "a", "text": "补贴"}], "explain": True, "thresholds": {"talent": 0.01}}
     [result] = client.post("/v1/tag", json=body).json()["results"]
     assert {tag["id"]: len(tag["evidence"]) for tag in result["instruments"]} == {"subsidy": 1, "talent": 0}
+
+
+def test_a_table_comes_back_as_a_workbook_of_texts(client: TestClient) -> None:
+    answer = client.post("/v1/table", json={"columns": ["序号", "=1+1\u0001"], "rows": [[1, "=补贴"], [2]]})
+    assert answer.headers["content-type"] == "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    rows = list(load_workbook(io.BytesIO(answer.content)).active.rows)  # pyright: ignore[reportOptionalMemberAccess]
+    assert [[cell.value for cell in row] for row in rows] == [["序号", "=1+1 "], [1, "=补贴"], [2, None]]
+    assert [rows[0][1].data_type, rows[1][1].data_type] == ["s", "s"]
+
+
+def test_a_table_that_is_too_large_or_holds_something_else_is_refused(client: TestClient) -> None:
+    null, large = {"columns": ["a"], "rows": [[None]]}, {"columns": ["a"], "rows": [[1]] * 100_000}
+    error(client.post("/v1/table", json=null), 422, "invalid_field", "rows[0][0]", 0)
+    error(client.post("/v1/table", json=large), 413, "table_too_large", "at most 100000")
 
 
 def test_evidence_is_asked_for_16_paragraphs_at_most(client: TestClient) -> None:
@@ -310,8 +326,7 @@ def test_ready_means_that_the_model_gives_its_recorded_answers(
 
 
 def test_the_docs_need_no_network(client: TestClient) -> None:
-    page = client.get("/")
-    assert page.url.path == "/docs"
+    page = client.get("/docs")
     assert "http://" not in page.text
     assert "https://" not in page.text
     assert "default-src 'self'" in page.text  # BentoML's description of the service brings images from outside
