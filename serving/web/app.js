@@ -95,10 +95,8 @@ async function tagDocument(name, path, body, type) {
   } catch (error) {
     if (error.name !== "AbortError") problem(error);
   } finally {
-    if (state.working === working) {
-      state.working = null;
-      stopClock();
-    }
+    if (state.working === working) state.working = null;
+    stopClock();
   }
 }
 
@@ -123,7 +121,8 @@ const actions = {
     noProblem();
     render();
     say(t("sent", { n: paragraph.index + 1 }));
-    $(`p${paragraph.index}`).querySelector(".edit").focus();
+    // A filter may have lost the paragraph with its tag.
+    ($(`p${paragraph.index}`)?.querySelector(".edit") ?? $("document-title")).focus();
   },
 };
 
@@ -157,10 +156,7 @@ onKeyWanted((refused) => new Promise((resolve) => {
 // What is shown.
 
 function problem(error) {
-  let text = error.message;
-  if (error instanceof ApiError) {
-    text = t(has(error.code) ? error.code : "failed", error);
-  }
+  const text = error instanceof ApiError ? t(has(error.code) ? error.code : "failed", error) : error.message;
   const close = el("button", { type: "button", class: "plain", onclick: noProblem }, t("close"));
   $("problem").replaceChildren(el("span", {}, text), close);
   $("problem").hidden = false;
@@ -170,7 +166,7 @@ function noProblem() {
   $("problem").hidden = true;
 }
 
-/** Shows that something is under way; the function it gives hides that again. */
+/** Shows that something is under way; the function it gives hides that again, unless something else is. */
 function showWorking(text) {
   const started = performance.now();
   const tick = () => ($("elapsed").textContent = t("seconds", { n: Math.floor((performance.now() - started) / 1000) }));
@@ -181,7 +177,7 @@ function showWorking(text) {
   const clock = setInterval(tick, 500);
   return () => {
     clearInterval(clock);
-    $("working").hidden = true;
+    $("working").hidden = !state.working;
     $("empty").hidden = state.found !== null;
   };
 }

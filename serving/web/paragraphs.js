@@ -5,6 +5,9 @@ import { nameOf, t } from "./i18n.js";
 import { FACETS, allTags, isTagged, tagsOf } from "./model.js";
 import { slices } from "./offsets.js";
 
+/** Milliseconds that a tag is pointed at before its evidence is asked for: a pointer passing over asks for nothing. */
+const PAUSE = 80;
+
 /**
  * The element of a paragraph.
  *
@@ -51,6 +54,8 @@ function evidenceOf(paragraph, text, labels, actions) {
       text.replaceChildren(paragraph.text);
       return;
     }
+    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+    if (wanted !== label.id) return;
     try {
       const spans = (await actions.evidence(paragraph))[label.id] ?? [];
       if (wanted !== label.id) return;

@@ -194,7 +194,7 @@ def test_the_charts_tell_the_share_of_the_text(page: Page) -> None:
     expect(page.locator("#p3")).to_be_focused()
 
 
-def test_a_correction_is_sent_kept_and_shown(page: Page, server: str) -> None:
+def test_a_correction_is_sent_kept_and_shown(page: Page) -> None:
     paste(page)
     page.click("#p1 .edit")
     page.uncheck("#p1 input[value=subsidy]")
@@ -209,6 +209,33 @@ def test_a_correction_is_sent_kept_and_shown(page: Page, server: str) -> None:
     assert tags(page, 1) == ["finance", "information_technology"]
     expect(page.locator("#said")).to_have_text("第 2 段的修正已保存。")
     expect(page.locator("[data-filter=finance]")).to_be_visible()
+
+
+def test_a_correction_may_take_its_paragraph_out_of_the_filter(page: Page) -> None:
+    paste(page)
+    page.click("[data-filter=information_technology]")
+    page.click("#p1 .edit")
+    page.uncheck("#p1 input[value=information_technology]")
+    page.click("#p1 button[type=submit]")
+    expect(page.locator("#none")).to_be_visible()
+    expect(page.locator("#document-title")).to_be_focused()
+    expect(page.locator("#problem")).to_be_hidden()
+    page.click("#clear")
+    assert tags(page, 1) == ["subsidy"]
+
+
+def test_a_correction_that_cannot_be_kept_is_told_and_can_be_sent_again(page: Page) -> None:
+    paste(page)
+    page.click("#p1 .edit")
+    page.uncheck("#p1 input[value=subsidy]")
+    answer = {"error": {"code": "store_unavailable", "message": "later"}}
+    page.route("**/v1/corrections", lambda route: route.fulfill(status=503, json=answer))
+    page.click("#p1 button[type=submit]")
+    expect(page.locator("#problem span")).to_have_text("修正暂时无法保存，请稍后再试。")
+    page.unroute("**/v1/corrections")
+    page.click("#p1 button[type=submit]")
+    expect(page.locator("#p1 .badge")).to_be_visible()
+    expect(page.locator("#problem")).to_be_hidden()
 
 
 def downloaded(page: Page, kind: str) -> tuple[str, bytes]:
