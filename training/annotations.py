@@ -38,6 +38,7 @@ class Annotation:
         targets: One probability a label in column order; 0 or 1 where a person decided.
         place: Where it stands: ``a.jsonl:17``.
         extra: The row's other keys.
+        soft: Whether the targets are another model's opinion.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Annotation:
     targets: tuple[float, ...]
     place: str = field(default="", compare=False)
     extra: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    soft: bool = field(default=False, compare=False)
 
 
 def read(files: Sequence[Path], taxonomy: Taxonomy, *, unique: bool = True) -> list[Annotation]:
@@ -114,7 +116,7 @@ def _parse(where: str, line: str, taxonomy: Taxonomy) -> tuple[list[str], Annota
     if problems:
         return problems, None
     extra = {key: value for key, value in data.items() if key not in _OWN}
-    return [], Annotation(data["id"], data["doc"], data["text"], tuple(targets), where, extra)
+    return [], Annotation(data["id"], data["doc"], data["text"], tuple(targets), where, extra, "targets" in data)
 
 
 def _hard(data: Row, taxonomy: Taxonomy) -> tuple[list[str], list[float]]:

@@ -201,10 +201,12 @@ def _check_apart(rows: Sequence[Annotation], dev: Sequence[Annotation]) -> None:
 
 
 def split(rows: Sequence[Annotation], config: Config) -> tuple[list[Annotation], list[Annotation]]:
-    """Held-out rows and the others; documents stay whole."""
-    held = splits.hold_out([row.doc for row in rows], gold_matrix(rows), config.holdout_share, config.seed)
-    pairs = list(zip(rows, held, strict=True))
-    return [row for row, out in pairs if out], [row for row, out in pairs if not out]
+    """Held-out rows and rows to learn from; documents stay whole. Teachers' opinions are only learnt from."""
+    read = [row for row in rows if not row.soft]
+    held = splits.hold_out([row.doc for row in read], gold_matrix(read), config.holdout_share, config.seed)
+    held_out = [row for row, out in zip(read, held, strict=True) if out]
+    docs = {row.doc for row in held_out}
+    return held_out, [row for row in rows if row.doc not in docs]
 
 
 def calibrate(logits: NDArray[np.float32], gold: NDArray[np.bool_], config: Config) -> Calibration:

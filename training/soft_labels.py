@@ -33,6 +33,8 @@ MIN_CHARS, MAX_CHARS = 12, 1000
 """Normalised lengths of the paragraphs drawn: shorter ones say nothing, longer ones cost much and are rare."""
 POSSIBLE = 0.05
 """Highest probability below which a paragraph counts as one that nothing applies to."""
+DOC_PREFIX = "corpus"
+"""Documents are named by their number in the text, as annotations of the same text name them, so that splits hold."""
 LOT = 4096
 """Paragraphs a model is given at a time."""
 
@@ -138,4 +140,4 @@ def _rows(
     for i in kept:
         document, text = drawn[i]
         targets = {label: round(float(p), 4) for label, p in zip(ids, probability[i], strict=True)}
-        yield {"id": f"soft-{i}", "doc": f"soft/{document}", "text": text, "targets": targets}
+        yield {"id": f"soft-{i}", "doc": f"{DOC_PREFIX}/{document}", "text": text, "targets": targets}

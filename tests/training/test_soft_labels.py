@@ -12,7 +12,7 @@ from policytag.calibration import sigmoid
 from policytag.errors import InputError
 from policytag.tagger import Tagger
 from policytag.taxonomy import Taxonomy
-from training import annotations, config, soft_labels
+from training import annotations, config, fit, soft_labels
 from training.cli import main
 
 PARAGRAPHS = [
@@ -104,3 +104,13 @@ def test_text_without_a_paragraph_long_enough_is_refused(tmp_path: Path) -> None
     short.write_text("短。\n", encoding="utf-8")
     with pytest.raises(InputError, match="no paragraph of 12 to 1000 characters"):
         soft_labels.draw([short], set(), 10, seed=1)
+
+
+def test_soft_rows_are_learnt_from_and_never_measured_or_calibrated_on(settings_file: Path) -> None:
+    read_rows = [annotations.Annotation(f"r{i}", f"d{i}", "读过的。", (float(i % 2),)) for i in range(10)]
+    soft = [annotations.Annotation(f"s{i}", f"d{i}", "没读过的。", (1.0,), soft=True) for i in range(10)]
+    held_out, train = fit.split([*read_rows, *soft], config.load(settings_file))
+    assert held_out
+    assert not any(row.soft for row in held_out)
+    documents = {row.doc for row in held_out}
+    assert {row.id for row in train} == {row.id for row in [*read_rows, *soft] if row.doc not in documents}
