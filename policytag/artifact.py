@@ -1,8 +1,9 @@
 """The model folder: what is in it, and the proof that nothing in it changed. Runs no model.
 
 A folder is both a standard Hugging Face ``BertForSequenceClassification`` (``config.json``, ``model.safetensors``,
-``tokenizer.json``) and what serving reads: ``model.onnx``, ``calibration.json``, ``taxonomy.json``, ``golden.json``,
-and ``manifest.json`` with the SHA-256 of every other file.
+``tokenizer.json``) and what serving reads: the network as ONNX graphs whose weights lie in ``model.safetensors``
+(``model.onnx``, and where its 8-bit form passed the gate ``model.int8.onnx``), ``calibration.json``,
+``taxonomy.json``, ``golden.json``, and ``manifest.json`` with the SHA-256 of every other file.
 """
 
 from __future__ import annotations
@@ -25,11 +26,15 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 DEFAULT_MODEL = "models/current"
 """The model folder where none is named, from the working directory; a served Bento has it there too."""
+GRAPHS = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
+"""The network's forms, by the precision of its multiplications. Every folder has the first."""
+GOLDEN_KEYS = {"fp32": "logits", "int8": "logits_int8"}
+"""Where ``golden.json`` keeps what each form answered."""
 REQUIRED = (
     "config.json",
     "model.safetensors",
     "tokenizer.json",
-    "model.onnx",
+    GRAPHS["fp32"],
     "calibration.json",
     "taxonomy.json",
     "golden.json",
@@ -67,10 +72,10 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """A text whose logits were recorded when the artifact was made: ``logits`` has ``L`` entries."""
+    """A text whose logits were recorded when the artifact was made: ``L`` for each form of the network."""
 
     text: str
-    logits: tuple[float, ...]
+    logits: Mapping[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,9 @@ class Artifact:
     golden: tuple[Golden, ...]
 
     @property
-    def onnx_file(self) -> Path:
-        return self.folder / "model.onnx"
+    def graphs(self) -> dict[str, Path]:
+        """The network's forms that this folder has, as in `GRAPHS`."""
+        return {form: self.folder / name for form, name in GRAPHS.items() if name in self.manifest.files}
 
     @property
     def tokenizer_file(self) -> Path:
@@ -167,9 +173,13 @@ def _cross_check(folder: Path, manifest: Manifest) -> Artifact:
         raise ArtifactError(f"{folder / 'config.json'}: id2label is not the taxonomy's labels in its order")
     calibration = _read(folder / "calibration.json", lambda data: Calibration.from_dict(data, taxonomy.ids))
     golden = _read(folder / "golden.json", _golden)
-    if not golden or any(len(g.logits) != len(taxonomy) for g in golden):
-        raise ArtifactError(f"{folder / 'golden.json'}: expected at least one text with {len(taxonomy)} logits each")
-    return Artifact(folder, manifest, taxonomy, calibration, golden)
+    model = Artifact(folder, manifest, taxonomy, calibration, golden)
+    if not golden or any(len(g.logits.get(form, ())) != len(taxonomy) for g in golden for form in model.graphs):
+        raise ArtifactError(
+            f"{folder / 'golden.json'}: expected at least one text with {len(taxonomy)} logits each for "
+            f"{' and '.join(model.graphs)}"
+        )
+    return model
 
 
 def _label_ids(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -178,7 +188,10 @@ def _label_ids(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _golden(data: Mapping[str, Any]) -> tuple[Golden, ...]:
-    return tuple(Golden(entry["text"], tuple(map(float, entry["logits"]))) for entry in data["texts"])
+    return tuple(
+        Golden(entry["text"], {f: tuple(map(float, entry[key])) for f, key in GOLDEN_KEYS.items() if key in entry})
+        for entry in data["texts"]
+    )
 
 
 def _read(path: Path, build: Callable[[dict[str, Any]], T]) -> T:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policytag import artifact
-from policytag.artifact import Artifact
+from policytag.artifact import GRAPHS, Artifact
 from policytag.calibration import decide, probabilities
 from policytag.encoding import Encoder, pool
 from policytag.engine import Engine
@@ -18,8 +20,14 @@ from policytag.errors import ArtifactError, InputError
 from policytag.taxonomy import Taxonomy
 from policytag.text import Paragraph, is_blank
 
-GOLDEN_TOLERANCE = 2e-3
-"""Largest logit difference to the recorded golden texts that other processors' rounding explains."""
+logger = logging.getLogger(__name__)
+
+GOLDEN_TOLERANCE = {"fp32": 2e-3, "int8": 0.15}
+"""Largest logit difference to the recorded golden texts that other processors' rounding explains, by the network's
+form: a difference in the seventh digit can move an 8-bit activation to its neighbour, about 0.05 in a logit."""
+AUTO = "auto"
+MAX_TEXTS_AT_ONCE = 2048
+"""Texts tokenised at a time: bounds the memory of a call, whatever its length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +70,45 @@ class Tagger:
         ['subsidy', 'platform']
     """
 
-    def __init__(self, model: Artifact, threads: int = 0) -> None:
+    def __init__(self, model: Artifact, form: str = "fp32", threads: int = 0) -> None:
         self.artifact = model
+        self.form = form
         self.encoder = Encoder(model.tokenizer_file, model.manifest.recipe)
-        self.engine = Engine(model.onnx_file, self.encoder.pad_id, threads)
+        self.engine = Engine(model.graphs[form], threads)
         if self.engine.num_labels != len(model.taxonomy):
             raise ArtifactError(
-                f"{model.onnx_file}: {self.engine.num_labels} outputs; the taxonomy has {len(model.taxonomy)} labels"
+                f"{model.graphs[form]}: {self.engine.num_labels} outputs; the taxonomy has {len(model.taxonomy)} labels"
             )
 
     @classmethod
-    def load(cls, folder: Path, threads: int = 0) -> Tagger:
+    def load(cls, folder: Path, threads: int = 0, engine: str | None = None) -> Tagger:
         """Verifies a model folder, loads it, and has it answer its golden texts.
 
+        Args:
+            threads: Batches computed at once; 0 for as many as there are processors.
+            engine: The network's form, ``int8`` or ``fp32``. ``auto`` takes ``int8`` where the folder has it and this
+                processor gives its recorded answers. None for ``POLICYTAG_ENGINE``, and ``auto`` where that is unset.
+
         Raises:
+            InputError: If there is no such form.
             ArtifactError: If a file is missing, changed or mismatched, or the model answers otherwise than recorded.
         """
-        tagger = cls(artifact.load(folder), threads)
+        engine = engine or os.environ.get("POLICYTAG_ENGINE") or AUTO
+        if engine not in (AUTO, *GRAPHS):
+            raise InputError(f"engine '{engine}'; expected {AUTO}, {' or '.join(GRAPHS)} (POLICYTAG_ENGINE)")
+        model = artifact.load(folder)
+        if engine not in (AUTO, *model.graphs):
+            raise ArtifactError(f"{folder}: has no {GRAPHS[engine]}; make it by 'policytag-train quantise', or use fp32")
+        if engine == AUTO and "int8" in model.graphs:
+            try:
+                return cls._verified(model, "int8", threads)
+            except ArtifactError as error:
+                logger.warning("int8 does not suit this processor, using fp32: %s", error)
+        return cls._verified(model, "fp32" if engine == AUTO else engine, threads)
+
+    @classmethod
+    def _verified(cls, model: Artifact, form: str, threads: int) -> Tagger:
+        tagger = cls(model, form, threads)
         tagger.verify()
         return tagger
 
@@ -113,11 +143,12 @@ class Tagger:
             ArtifactError: Naming the text's number and the difference.
         """
         for number, (row, golden) in enumerate(zip(logits, self.artifact.golden, strict=True)):
-            gap = float(np.max(np.abs(row - np.asarray(golden.logits, dtype=np.float32))))
-            if not gap <= GOLDEN_TOLERANCE:
+            gap = float(np.max(np.abs(row - np.asarray(golden.logits[self.form], dtype=np.float32))))
+            if not gap <= GOLDEN_TOLERANCE[self.form]:
                 raise ArtifactError(
                     f"{self.artifact.folder / 'golden.json'}: text {number} gives logits {gap:.2g} away from those "
-                    f"recorded; expected at most {GOLDEN_TOLERANCE}. The weights, tokenizer or runtime do not match"
+                    f"recorded; expected at most {GOLDEN_TOLERANCE[self.form]} ({self.form}). The weights, tokenizer "
+                    "or runtime do not match"
                 )
 
     def logits(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -126,8 +157,13 @@ class Tagger:
         Returns:
             Logits, shape ``(n, L) float32``, and which texts were truncated, shape ``(n,) bool``.
         """
-        windows, owners, truncated = self.encoder.windows(texts)
-        return pool(self.engine.logits(windows), owners, len(texts)), truncated
+        logits = np.empty((len(texts), self.engine.num_labels), dtype=np.float32)
+        truncated = np.empty(len(texts), dtype=np.bool_)
+        for start in range(0, len(texts), MAX_TEXTS_AT_ONCE):
+            part = slice(start, start + MAX_TEXTS_AT_ONCE)
+            windows, owners, truncated[part] = self.encoder.windows(texts[part])
+            logits[part] = pool(self.engine.logits(windows), owners, len(truncated[part]))
+        return logits, truncated
 
     def tag(self, paragraphs: Sequence[Paragraph]) -> list[Prediction]:
         """Tags paragraphs, in order. Furniture is not special here: leave it out before.

@@ -27,6 +27,7 @@ VERBS = {
     "fit": ("fine-tune an encoder, measure it, write a model folder", "verbs.fit"),
     "leave-one-out": ("measure on each document of a set with a model that did not see it", "verbs.leave_one_out"),
     "evaluate": ("measure a model in every figure and curve, as a page", "verbs.evaluate"),
+    "quantise": ("write a model's graphs anew, float32 and 8-bit; its weights stay", "verbs.quantise"),
     "promote": ("make a model current, if it passes the gates", "verbs.promote"),
     "rollback": ("make an earlier model current again", "verbs.rollback"),
     "list": ("list the models kept and how they came and went", "verbs.listing"),
@@ -49,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         stream=sys.stderr,
         format="%(levelname)s %(name)s: %(message)s",
     )
-    for noisy in ("onnxscript", "onnx_ir", "httpx", "torch.onnx", "huggingface_hub"):
+    for noisy in ("httpx", "huggingface_hub"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     try:
         _check_outputs(args)

@@ -1,4 +1,4 @@
-"""A fine-tuned classifier to a model folder: weights, ONNX graph, parity proof, golden texts. Knows no metrics.
+"""A fine-tuned classifier to a model folder: weights, ONNX graphs, parity proof, golden texts.
 
 Weights are stored as float16 and computed with in float32. The network was rounded to float16 before, so that the
 two forms of it, torch's and ONNX Runtime's, hold the same numbers and differ only in the order of additions.
@@ -6,37 +6,29 @@ two forms of it, torch's and ONNX Runtime's, hold the same numbers and differ on
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import logging
 import shutil
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnx
-import torch
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save
 from transformers import BertForSequenceClassification
 
-from policytag.artifact import MANIFEST
-from policytag.encoding import Encoder, pool
-from policytag.engine import Engine
+from policytag.artifact import GOLDEN_KEYS, GRAPHS, MANIFEST
+from policytag.encoding import Encoder
 from policytag.errors import InputError, PolicytagError
+from training import graph
 from training.finetune import Start, predict
+from training.quantisation import onnx_logits
 
 log = logging.getLogger(__name__)
 
 PARITY_TOLERANCE = 1e-4
 """Largest logit difference between torch and ONNX Runtime with which a model is written."""
-OPSET = 18
-SMALL = 256
-"""Elements below which an initialiser is not worth a Cast."""
 GOLDEN_TEXTS = (
     "对新引进的高层次创业团队,给予最高300万元的项目资助,并提供三年免租的人才公寓。",
     "依托产业园建设集成电路公共技术服务平台,面向中小企业开放测试与流片服务。",
@@ -98,87 +90,6 @@ def write_weights(model: BertForSequenceClassification, folder: Path) -> None:
     (folder / "config.json").write_text(text + "\n", encoding="utf-8")
 
 
-class _Logits(torch.nn.Module):
-    """The classifier with two inputs and one output."""
-
-    def __init__(self, model: BertForSequenceClassification) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
-
-
-def write_onnx(model: BertForSequenceClassification, path: Path) -> None:
-    """Writes one self-contained graph: ``input_ids, attention_mask (b, t) int64 -> logits (b, L) float32``."""
-    batch, tokens = torch.export.Dim("batch"), torch.export.Dim("tokens", max=model.config.max_position_embeddings)
-    ids = torch.full((2, 8), 1, dtype=torch.int64)
-    mask = torch.ones_like(ids)
-    mask[1, 5:] = 0
-    axes = {0: batch, 1: tokens}
-    # The exporter prints its progress, and stdout belongs to results.
-    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            _Logits(model.eval()),
-            (ids, mask),
-            input_names=["input_ids", "attention_mask"],
-            output_names=["logits"],
-            dynamic_shapes=(axes, axes),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None
-    graph = program.model_proto
-    strip(graph)
-    store_as_float16(graph)
-    onnx.checker.check_model(graph)
-    onnx.save_model(graph, str(path))
-
-
-def strip(model: onnx.ModelProto) -> None:
-    """Drops what the exporter notes of the program it traced: source lines, local paths, shapes in passing."""
-    graph = model.graph
-    for noted in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
-        del noted.metadata_props[:]
-        noted.doc_string = ""
-    del graph.value_info[:]
-
-
-def store_as_float16(model: onnx.ModelProto) -> int:
-    """Turns float32 initialisers that float16 holds exactly into float16 ones with a Cast behind; halves the file.
-
-    ONNX Runtime folds the casts when it loads the graph: computation and speed stay as they were.
-
-    Returns:
-        How many initialisers were turned.
-    """
-    graph, casts = model.graph, []
-    for initializer in list(graph.initializer):
-        if initializer.data_type != TensorProto.FLOAT:
-            continue
-        values = numpy_helper.to_array(initializer)
-        with np.errstate(over="ignore"):
-            small = values.astype(np.float16)
-        if values.size < SMALL or not np.array_equal(small.astype(np.float32), values):
-            continue
-        name = initializer.name
-        initializer.CopyFrom(numpy_helper.from_array(small, f"{name}.float16"))
-        casts.append(helper.make_node("Cast", [f"{name}.float16"], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
-    return len(casts)
-
-
-def onnx_logits(path: Path, encoder: Encoder, texts: Sequence[str]) -> NDArray[np.float32]:
-    """What serving will compute. Shape: ``(n, L) float32``."""
-    windows, owners, _ = encoder.windows(texts)
-    return pool(Engine(path, encoder.pad_id).logits(windows), owners, len(texts))
-
-
 def check_parity(start: Start, path: Path, texts: Sequence[str]) -> float:
     """The largest difference between torch's and ONNX Runtime's logits on real texts.
 
@@ -195,18 +106,8 @@ def check_parity(start: Start, path: Path, texts: Sequence[str]) -> float:
     return gap
 
 
-def write_golden(path: Path, onnx_file: Path, encoder: Encoder) -> None:
-    """Records the logits of `GOLDEN_TEXTS`."""
-    rows = onnx_logits(onnx_file, encoder, GOLDEN_TEXTS)
-    texts = [
-        {"text": text, "logits": [round(float(x), 5) for x in row]}
-        for text, row in zip(GOLDEN_TEXTS, rows, strict=True)
-    ]
-    path.write_text(json.dumps({"texts": texts}, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-
-
 def write_model(start: Start, folder: Path, texts: Sequence[str]) -> float:
-    """Writes all that is the network: weights, tokenizer, graph, golden texts.
+    """Writes the network in float32: weights, tokenizer, graph.
 
     Args:
         start: Its model, trained and rounded.
@@ -218,7 +119,16 @@ def write_model(start: Start, folder: Path, texts: Sequence[str]) -> float:
     write_weights(start.model, folder)
     for file in sorted(start.tokenizer_folder.iterdir()):
         shutil.copyfile(file, folder / file.name)
-    write_onnx(start.model, folder / "model.onnx")
-    gap = check_parity(start, folder / "model.onnx", texts)
-    write_golden(folder / "golden.json", folder / "model.onnx", start.encoder)
-    return gap
+    return check_parity(start, graph.write(folder, GRAPHS["fp32"]), texts)
+
+
+def write_golden(folder: Path, encoder: Encoder) -> None:
+    """Records the logits that each of the folder's graphs gives for `GOLDEN_TEXTS`."""
+    texts: list[dict[str, Any]] = [{"text": text} for text in GOLDEN_TEXTS]
+    for form, key in GOLDEN_KEYS.items():
+        if (folder / GRAPHS[form]).is_file():
+            rows = onnx_logits(folder / GRAPHS[form], encoder, GOLDEN_TEXTS)
+            for entry, row in zip(texts, rows, strict=True):
+                entry[key] = [round(float(x), 5) for x in row]
+    content = json.dumps({"texts": texts}, ensure_ascii=False, indent=1) + "\n"
+    (folder / "golden.json").write_text(content, encoding="utf-8")

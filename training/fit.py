@@ -42,6 +42,7 @@ from training.annotations import Annotation, gold_matrix, target_matrix
 from training.config import Config
 from training.files import locked
 from training.finetune import Start
+from training.quantisation import Judge, QuantisationError, write_int8
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +132,8 @@ def fit(request: Request, config: Config) -> dict[str, Any]:
         with export.new_folder(request.out) as folder:
             report["parity"] = export.write_model(start, folder, parity_texts(request.labels, data))
             _write_json(folder / drift.REFERENCE, reference)
+            report |= _add_int8(start, folder, data, calibration)
+            export.write_golden(folder, start.encoder)
             _write_rest(folder, report, calibration, taxonomy, config)
     if request.save_logits:
         out_of_fold.write(request.save_logits, data.dev, logits, taxonomy)
@@ -158,6 +161,16 @@ def _work(request: Request, data: Data, config: Config) -> Iterator[Path]:
             raise
     if main:
         shutil.rmtree(work)
+
+
+def _add_int8(start: Start, folder: Path, data: Data, calibration: Calibration) -> dict[str, Any]:
+    """The network's 8-bit form, where it passes its gate on the rows to measure on; else the model serves float32."""
+    judge = Judge([row.text for row in data.dev], gold_matrix(data.dev), calibration)
+    try:
+        return {"int8": write_int8(folder, start.encoder, [row.text for row in data.train], judge).to_dict()}
+    except QuantisationError as error:
+        log.warning("no int8: %s", error)
+        return {}
 
 
 def load_taxonomy(labels: Path) -> Taxonomy:
@@ -330,7 +343,7 @@ def _write_rest(
         encoder=report["encoder"],
         data=report["data"]["files"],
         recipe=config.recipe,
-        metrics={**metrics.headline(report), "parity": report["parity"]},
+        metrics=metrics.headline(report),
         versions={library: version(library) for library in LIBRARIES},
     )
 

@@ -91,6 +91,8 @@ def check(candidate: Path, current: Path | None, test: Sequence[Path], limits: L
     """
     try:
         new = Tagger.load(candidate)
+        for form in new.artifact.graphs:
+            Tagger.load(candidate, engine=form)
     except PolicytagError as error:
         return [Gate("golden texts", False, str(error))]
     old = Tagger.load(current) if current else None
@@ -145,7 +147,7 @@ def _parity(tagger: Tagger, texts: Sequence[str]) -> Gate:
     with tempfile.TemporaryDirectory() as scratch:
         try:
             start = finetune.prepare(str(folder), tagger.taxonomy, settings, Path(scratch))
-            gap = export.check_parity(start, tagger.artifact.onnx_file, list(texts))
+            gap = export.check_parity(start, tagger.artifact.graphs["fp32"], list(texts))
         except PolicytagError as error:
             return Gate("parity", False, str(error))
     return Gate("parity", True, f"torch and ONNX Runtime differ by at most {gap:.1e} in a logit")

@@ -201,7 +201,9 @@ def headline(report: Mapping[str, Any]) -> dict[str, float]:
     found["all_micro_f1"] = report["model"]["groups"]["all"]["micro_f1"]
     if report.get("baseline"):
         found.update({f"baseline_{g}_macro_f1": f["macro_f1"] for g, f in report["baseline"]["groups"].items()})
-    return found
+    if "int8" in report:
+        found.update({f"int8_{name}": report["int8"][name] for name in ("f1_loss", "equal")})
+    return {**found, "parity": report["parity"]}
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -23,7 +23,7 @@ MAX_UNKNOWN_SHARE = 0.0005
 
 @pytest.fixture(scope="module")
 def tagger() -> Tagger:
-    return Tagger.load(MODEL)
+    return Tagger.load(MODEL, engine="fp32")
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
-from safetensors.torch import load_file, save_file
 
 from policytag import artifact
 from policytag.errors import ArtifactError
@@ -88,12 +89,18 @@ def test_force_overrules_a_gate_and_is_remembered(fitted: Path, store: Versions,
 
 
 def test_a_network_that_is_not_the_graph_fails_parity(fitted: Path, store: Versions, test_file: Path, tmp_path: Path):
-    def other_head(folder: Path) -> None:
-        tensors = load_file(folder / "model.safetensors")
-        tensors["classifier.bias"] += 1
-        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    def other_graph(folder: Path) -> None:
+        model = onnx.load(folder / "model.onnx", load_external_data=False)
+        model.graph.node[-1].output[0] = "right"
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(1), "wrong"))
+        model.graph.node.append(onnx.helper.make_node("Add", ["right", "wrong"], ["logits"]))
+        onnx.save(model, folder / "model.onnx")
+        data = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
+        for entry in data["texts"]:
+            entry["logits"] = [value + 1 for value in entry["logits"]]
+        (folder / "golden.json").write_text(json.dumps(data), encoding="utf-8")
 
-    candidate = resealed(fitted, tmp_path / "candidate", other_head)
+    candidate = resealed(fitted, tmp_path / "candidate", other_graph)
     with pytest.raises(GateError, match=r"parity: model\.onnx: logits differ by 1"):
         promote.promote(candidate, store, [test_file], "x", LENIENT)
 
