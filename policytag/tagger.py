@@ -98,7 +98,9 @@ class Tagger:
             raise InputError(f"engine '{engine}'; expected {AUTO}, {' or '.join(GRAPHS)} (POLICYTAG_ENGINE)")
         model = artifact.load(folder)
         if engine not in (AUTO, *model.graphs):
-            raise ArtifactError(f"{folder}: has no {GRAPHS[engine]}; make it by 'policytag-train quantise', or use fp32")
+            raise ArtifactError(
+                f"{folder}: has no {GRAPHS[engine]}; make it by 'policytag-train quantise', or use fp32"
+            )
         if engine == AUTO and "int8" in model.graphs:
             try:
                 return cls._verified(model, "int8", threads)

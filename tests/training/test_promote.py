@@ -92,7 +92,7 @@ def test_a_network_that_is_not_the_graph_fails_parity(fitted: Path, store: Versi
     def other_graph(folder: Path) -> None:
         model = onnx.load(folder / "model.onnx", load_external_data=False)
         model.graph.node[-1].output[0] = "right"
-        model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(1), "wrong"))
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(1, dtype=np.float32), "wrong"))
         model.graph.node.append(onnx.helper.make_node("Add", ["right", "wrong"], ["logits"]))
         onnx.save(model, folder / "model.onnx")
         data = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
