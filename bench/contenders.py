@@ -105,7 +105,12 @@ def openvino(path: Path, model: Path, threads: int, precision: str) -> Contender
     import openvino  # pyright: ignore[reportMissingImports]  # the bench extra
 
     core = openvino.Core()
-    settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}
+    # Pinning would bind the calling thread, and with it every thread that the other contenders start later, to a core.
+    settings = {
+        "INFERENCE_NUM_THREADS": threads,
+        "INFERENCE_PRECISION_HINT": precision,
+        "ENABLE_CPU_PINNING": False,
+    }
     request = core.compile_model(core.read_model(path), "CPU", settings).create_infer_request()
     encoder = Tagger.load(model).encoder
 
