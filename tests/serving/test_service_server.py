@@ -45,7 +45,7 @@ def test_probes_answer(server: str) -> None:
 
 def test_the_openapi_document_tells_every_route_and_its_examples_run(server: str) -> None:
     specification = httpx.get(f"{server}/docs.json").json()
-    routes = {"tag", "tag-document", "corrections", "taxonomy", "model"}
+    routes = {"tag", "tag-document", "corrections", "table", "taxonomy", "model"}
     assert set(specification["paths"]) == {f"/v1/{name}" for name in routes} | {"/livez", "/readyz", "/metrics"}
     thresholds = specification["components"]["schemas"]["TagRequest"]["properties"]["thresholds"]
     assert len(thresholds["properties"]) == 18
