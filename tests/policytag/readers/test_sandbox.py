@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import time
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 from policytag.errors import InputError
 from policytag.readers import Limits, Rejected, Source, find_sources, parse_bytes, parse_file, read_source, sandbox
 from policytag.readers.items import MIB
+from tests.archives import packed
 
 GOOD = "对企业给予补贴。".encode()
 
@@ -27,14 +26,6 @@ def reason(data: bytes, name: str, limits: Limits | None = None) -> str:
     assert message.startswith(f"{name}: ")
     assert "\n" not in message
     return message.removeprefix(f"{name}: ")
-
-
-def packed(members: dict[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return file.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import random
 import resource
 import time
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from policytag.readers.items import MIB
 from serving.cli import main
 from serving.tagging import chunked
 from serving.tagging.run import run_folder
+from tests.archives import packed
 
 COUNT = int(os.environ.get("POLICYTAG_MUTATIONS", "5000"))
 FIXTURES = Path("tests/fixtures/formats")
@@ -58,14 +57,6 @@ def digits(data: bytearray, chance: random.Random) -> None:
     places = [place for place, byte in enumerate(data) if 0x30 <= byte <= 0x39]
     for place in chance.sample(places, min(len(places), 20)):
         data[place] = chance.choice(b"0123456789")
-
-
-def packed(members: dict[str, bytes]) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return file.getvalue()
 
 
 def entity_bomb() -> bytes:
