@@ -41,8 +41,10 @@ async def tag_paragraphs(scheduler: Scheduler, tagger: Tagger, request: TagReque
     size = sum(len(paragraph.text) for paragraph in paragraphs)
     wanted = await aside(size, _readable, paragraphs)
     predictions = await predict(scheduler, tagger, wanted, request.thresholds) if wanted else []
-    evidence = await _explain(scheduler, tagger, predictions) if request.explain else {}
     found = {prediction.paragraph.index: prediction for prediction in predictions}
+    evidence = (
+        dict(zip(found, await find_evidence(scheduler, tagger, predictions), strict=True)) if request.explain else {}
+    )
     return TagResponse(
         model=ModelOut(version=tagger.version, taxonomy=tagger.taxonomy.version),
         results=[
@@ -67,20 +69,20 @@ async def predict(
     return predictions
 
 
-async def _explain(
-    scheduler: Scheduler, tagger: Tagger, predictions: Sequence[Prediction]
-) -> dict[int, Mapping[str, Sequence[Span]]]:
-    """The evidence of each prediction's tags, by place in the request.
+async def find_evidence(
+    scheduler: Scheduler, tagger: Tagger, predictions: Iterable[Prediction]
+) -> list[Mapping[str, Sequence[Span]]]:
+    """What each prediction's tags rest on, in order.
 
     Raises:
         ApiError: As `predict`.
     """
-    found: dict[int, Mapping[str, Sequence[Span]]] = {}
+    found: list[Mapping[str, Sequence[Span]]] = []
     with _told():
         async with scheduler.deadline():
             for prediction in predictions:
                 tokens = EXPLAIN_COST * min(len(prediction.paragraph.text), tagger.encoder.recipe.max_tokens)
-                found[prediction.paragraph.index] = await scheduler.call(partial(explain, tagger, prediction), tokens)
+                found.append(await scheduler.call(partial(explain, tagger, prediction), tokens))
     return found
 
 

@@ -25,7 +25,7 @@ from serving.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/", "/docs"})
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/", "/docs", "/docs.json"})
 """What needs no key: the probes, and the pages, which hold no data."""
 OPEN_FOLDERS = ("/static_content/", "/web/")
 """What the pages are made of."""

@@ -1,4 +1,4 @@
-"""Request and response of ``POST /v1/tag-document``."""
+"""Requests and responses of ``POST /v1/tag-document`` and ``POST /v1/paragraphs``."""
 
 from __future__ import annotations
 
@@ -8,19 +8,42 @@ from pydantic import BaseModel, Field
 
 from serving.schemas import MAX_ID_CHARS, Body, ModelOut, Scores, ScoresOut, TagOut, Thresholds
 
+MAX_EXPLAINED_IN_DOCUMENT = 128
+"""Paragraphs of a document with ``explain``; furniture does not count."""
+ExplainDocument = Annotated[
+    bool,
+    Field(
+        description=f"Whether each tag comes with its evidence; of at most {MAX_EXPLAINED_IN_DOCUMENT} paragraphs, for "
+        "it takes some 17 times as long."
+    ),
+]
 
-class DocumentRequest(Body):
-    """The JSON body of ``POST /v1/tag-document``; a file is sent as it is instead, see `serving.uploads`."""
+
+class TextRequest(Body):
+    """The JSON body of ``POST /v1/paragraphs``; a file is sent as it is instead, see `serving.uploads`."""
 
     example: ClassVar = {"text": "一、资金支持\n对新认定的企业技术中心给予一次性奖励。", "name": "notice"}
     text: Annotated[str, Field(description="The whole text; lines end in LF, CR or CRLF.")]
     name: Annotated[str, Field(max_length=MAX_ID_CHARS, description="What the document is called.")] = ""
+
+
+class DocumentRequest(TextRequest):
+    """The JSON body of ``POST /v1/tag-document``."""
+
     scores: Scores = False
+    explain: ExplainDocument = False
     thresholds: Thresholds = Field(default_factory=dict)
 
 
-class Upload(DocumentRequest):
-    """A file, as the border read it."""
+class TextUpload(TextRequest):
+    """A file in the place of a `TextRequest`, as the border read it."""
+
+    data: bytes
+    content_type: str
+
+
+class DocumentUpload(DocumentRequest):
+    """A file in the place of a `DocumentRequest`."""
 
     data: bytes
     content_type: str
@@ -35,13 +58,18 @@ class DocumentOut(BaseModel):
     encoding: str | None
 
 
-class DocumentParagraph(BaseModel):
-    """A paragraph of the document; furniture (page widgets, metadata) is there, but never tagged."""
+class ReadParagraph(BaseModel):
+    """A paragraph of a document; furniture (page widgets, metadata) is there, but never tagged."""
 
     index: int
     kind: Literal["heading", "body", "furniture"]
     headings: Annotated[list[str], Field(description="The headings above it, outermost first.")]
     text: str
+
+
+class DocumentParagraph(ReadParagraph):
+    """A paragraph with its tags."""
+
     instruments: list[TagOut]
     industries: list[TagOut]
     truncated: bool
@@ -74,6 +102,14 @@ class RejectedRow(BaseModel):
 
     line: int | None
     reason: str
+
+
+class ParagraphsResponse(BaseModel):
+    """The answer of ``POST /v1/paragraphs``."""
+
+    document: DocumentOut
+    paragraphs: list[ReadParagraph]
+    rejected: list[RejectedRow]
 
 
 class DocumentResponse(BaseModel):

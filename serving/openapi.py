@@ -17,7 +17,7 @@ from policytag import __version__
 from policytag.readers.formats import MEDIA_TYPES
 from policytag.taxonomy import Taxonomy
 from serving.correction_schemas import CorrectionsRequest, CorrectionsResponse
-from serving.document_schemas import DocumentRequest, DocumentResponse
+from serving.document_schemas import DocumentRequest, DocumentResponse, ParagraphsResponse, TextRequest
 from serving.rows import FACET_KEYS
 from serving.schemas import (
     MAX_ID_CHARS,
@@ -48,6 +48,7 @@ class Operation:
         request: The schema of the JSON body; None if there is none.
         errors: HTTP status of every error that it may answer with.
         files: Media types of files that it takes in the place of the JSON body.
+        flags: Fields of the JSON body that the query may hold instead.
     """
 
     method: str
@@ -57,18 +58,16 @@ class Operation:
     request: type[Body] | None = None
     errors: tuple[int, ...] = (401, 500)
     files: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
     media_type: str = "text/plain"
 
 
-_UPLOAD_PARAMETERS = [
-    {
-        "name": "filename",
-        "in": "query",
-        "description": "What the document is called; its ending tells a file's format where Content-Type does not.",
-        "schema": {"type": "string", "maxLength": MAX_ID_CHARS},
-    },
-    {"name": "scores", "in": "query", "description": "As in JSON.", "schema": {"type": "boolean"}},
-]
+_FILENAME = {
+    "name": "filename",
+    "in": "query",
+    "description": "What the document is called; its ending tells a file's format where Content-Type does not.",
+    "schema": {"type": "string", "maxLength": MAX_ID_CHARS},
+}
 OPERATIONS = (
     Operation("post", "/v1/tag", "Tag 1 to 256 paragraphs, in order", TagResponse, TagRequest, _REFUSALS),
     Operation(
@@ -77,6 +76,16 @@ OPERATIONS = (
         "Tag a whole document: its text as JSON, or a file as it is",
         DocumentResponse,
         DocumentRequest,
+        _REFUSALS,
+        files=tuple(MEDIA_TYPES),
+        flags=("scores", "explain"),
+    ),
+    Operation(
+        "post",
+        "/v1/paragraphs",
+        "Cut a text or a file into paragraphs, to tag them some at a time",
+        ParagraphsResponse,
+        TextRequest,
         _REFUSALS,
         files=tuple(MEDIA_TYPES),
     ),
@@ -134,7 +143,11 @@ def _operation(operation: Operation) -> dict[str, Any]:
     if operation.request:
         about["requestBody"] = {"required": True, "content": _content(operation.request, operation.files)}
     if operation.files:
-        about["parameters"] = _UPLOAD_PARAMETERS
+        flags = [
+            {"name": flag, "in": "query", "description": "As in JSON.", "schema": {"type": "boolean"}}
+            for flag in operation.flags
+        ]
+        about["parameters"] = [_FILENAME, *flags]
     if 401 in operation.errors:
         about["security"] = [{}, {"key": []}]
     return about

@@ -58,14 +58,22 @@ def tags(
     return found
 
 
-def tagged_row(prediction: Prediction, taxonomy: Taxonomy, *, text: bool = True, scores: bool = False) -> Row:
+def tagged_row(
+    prediction: Prediction,
+    taxonomy: Taxonomy,
+    *,
+    text: bool = True,
+    scores: bool = False,
+    evidence: Mapping[str, Iterable[Span]] | None = None,
+) -> Row:
     """The row of a tagged paragraph.
 
     Args:
         text: Whether the paragraph's text is part of the row.
         scores: Whether every label's probability is added under ``scores``.
+        evidence: As for `tags`.
     """
-    row = _head(prediction.paragraph, "ok", text) | tags(prediction, taxonomy)
+    row = _head(prediction.paragraph, "ok", text) | tags(prediction, taxonomy, evidence)
     row |= {"truncated": prediction.truncated, "model": prediction.model_version}
     if scores:
         row["scores"] = {s.label_id: round(s.probability, 4) for s in prediction.scores}

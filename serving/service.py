@@ -22,7 +22,15 @@ from serving.bodies import Json
 from serving.border import Border
 from serving.correcting import keep
 from serving.correction_schemas import CorrectionIn, CorrectionsRequest, CorrectionsResponse
-from serving.document_schemas import DocumentRequest, DocumentResponse
+from serving.document_schemas import (
+    DocumentRequest,
+    DocumentResponse,
+    DocumentUpload,
+    ExplainDocument,
+    ParagraphsResponse,
+    TextRequest,
+    TextUpload,
+)
 from serving.documents import Documents
 from serving.drain import drain_on_sigterm
 from serving.errors import ApiError
@@ -45,6 +53,7 @@ from serving.schemas import (
 from serving.settings import Settings
 from serving.tagging import tables
 
+PLAIN = "text/plain; charset=utf-8"
 BENTOML_SECONDS = 300
 """BentoML's own timeout, never reached: it keeps a timer for each request until then, and its 504 is not ours."""
 
@@ -108,16 +117,28 @@ class PolicyTagService:
         text: str,
         name: str = "",
         scores: Scores = False,
+        explain: ExplainDocument = False,
         thresholds: dict[str, float] | None = None,
         data: bytes | None = None,
-        content_type: str = "text/plain; charset=utf-8",
+        content_type: str = PLAIN,
     ) -> DocumentResponse | Response:
         """Tags a whole document: its text, or a file (``data``) in one of the formats that ``policytag tag`` reads."""
+        request = DocumentRequest.model_construct(
+            text=text, name=name, scores=scores, explain=explain, thresholds=thresholds or {}
+        )
         body = text.encode() if data is None else data
         try:
-            return await self._documents.tag(
-                self.models.current, body, name, content_type, scores=scores, thresholds=thresholds or {}
-            )
+            return await self._documents.tag(self.models.current, body, content_type, request)
+        except ApiError as error:
+            return error.response()
+
+    @bentoml.api(route="/v1/paragraphs", input_spec=TextRequest, output_spec=ParagraphsResponse)  # pyright: ignore[reportArgumentType]
+    async def paragraphs(
+        self, text: str, name: str = "", data: bytes | None = None, content_type: str = PLAIN
+    ) -> ParagraphsResponse | Response:
+        """Cuts a text or a file into paragraphs, which ``/v1/tag`` can tag some at a time."""
+        try:
+            return await self._documents.read(text.encode() if data is None else data, name, content_type)
         except ApiError as error:
             return error.response()
 
@@ -144,7 +165,8 @@ class PolicyTagService:
 
 BODIES = {
     "/v1/tag": Json(TagRequest),
-    "/v1/tag-document": uploads.Documents(),
+    "/v1/tag-document": uploads.Documents(DocumentRequest, DocumentUpload, ("scores", "explain")),
+    "/v1/paragraphs": uploads.Documents(TextRequest, TextUpload),
     "/v1/corrections": Json(CorrectionsRequest),
     "/v1/table": Json(TableRequest),
 }

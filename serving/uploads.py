@@ -1,31 +1,39 @@
-"""What ``POST /v1/tag-document`` takes beside JSON: a file, its type told by ``Content-Type`` or ``filename``."""
+"""What a route for documents takes beside JSON: a file, its type told by ``Content-Type`` or ``filename``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from starlette.datastructures import Headers, QueryParams
 
 from policytag.readers.formats import MEDIA_TYPES, SUFFIXES
 from serving.bodies import Json, is_json
-from serving.document_schemas import DocumentRequest, Upload
+from serving.document_schemas import TextRequest
 from serving.errors import ApiError, shown
 from serving.schemas import MAX_ID_CHARS, Body
 
 MAX_UPLOAD_BYTES = 32 * 1024 * 1024
 _GENERIC = ("", "application/octet-stream", "application/x-www-form-urlencoded")
 """Types that say nothing: what clients send of themselves. The file's name must tell."""
-_FLAGS: Mapping[str, bool] = {"true": True, "false": False}
 
 
 class Documents:
-    """The body of ``POST /v1/tag-document``: JSON, or a file."""
+    """A body that is JSON, or a file.
 
-    _json = Json(DocumentRequest)
+    Args:
+        expected: What the JSON must be.
+        upload: The same, of a file: with ``data`` and ``content_type``.
+        flags: Which of its fields that are true or false may stand in the query too.
+    """
+
+    def __init__(self, expected: type[TextRequest], upload: type[TextRequest], flags: Sequence[str] = ()) -> None:
+        self._json = Json(expected)
+        self._upload = upload
+        self._flags = flags
 
     def limit(self, headers: Headers, query: QueryParams) -> int:
-        _check_query(query)
+        _check_query(query, self._flags)
         if is_json(headers):
             return self._json.limit(headers, query)
         _check_type(headers, query)
@@ -33,13 +41,14 @@ class Documents:
 
     def read(self, body: bytes, headers: Headers, query: QueryParams) -> Body:
         name = PurePosixPath(query.get("filename", "").replace("\\", "/")).name
-        scores = _FLAGS[query.get("scores", "false")]
+        flags = {flag: True for flag in self._flags if query.get(flag) == "true"}
         if is_json(headers):
             given = self._json.read(body, headers, query)
-            assert isinstance(given, DocumentRequest)
-            return given.model_copy(update={"name": given.name or name, "scores": given.scores or scores})
+            assert isinstance(given, TextRequest)
+            return given.model_copy(update=flags | {"name": given.name or name})
         content_type = headers.get("content-type", "") if _type(headers) in MEDIA_TYPES else ""
-        return Upload(text="", data=body, content_type=content_type, name=name, scores=scores)
+        file = {"text": "", "data": body, "content_type": content_type, "name": name}
+        return self._upload.model_validate(file | flags)
 
 
 def _type(headers: Headers) -> str:
@@ -56,13 +65,14 @@ def _check_type(headers: Headers, query: QueryParams) -> None:
     raise ApiError(415, "unsupported_media_type", message)
 
 
-def _check_query(query: QueryParams) -> None:
+def _check_query(query: QueryParams, flags: Sequence[str]) -> None:
     for name in query:
-        if name not in ("filename", "scores"):
+        if name not in ("filename", *flags):
             raise ApiError(422, "invalid_field", f"{shown(name)}: unknown parameter; remove it")
         if len(query.getlist(name)) > 1:
             raise ApiError(422, "invalid_field", f"{name}: occurs twice; send it once")
-    if query.get("scores", "false") not in _FLAGS:
-        raise ApiError(422, "invalid_field", "scores: expected true or false")
+    for flag in flags:
+        if query.get(flag, "false") not in ("true", "false"):
+            raise ApiError(422, "invalid_field", f"{flag}: expected true or false")
     if len(query.get("filename", "")) > MAX_ID_CHARS:
         raise ApiError(422, "invalid_field", f"filename: longer than {MAX_ID_CHARS} characters")

@@ -1,4 +1,4 @@
-"""``POST /v1/tag-document``: text and files in, paragraphs with headings, tags and a summary out."""
+"""``POST /v1/tag-document`` and ``/v1/paragraphs``: texts and files in; paragraphs, tags and a summary out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from serving import documents
+from serving.document_schemas import MAX_EXPLAINED_IN_DOCUMENT
 from serving.uploads import MAX_UPLOAD_BYTES
 
 TEXT = "关于支持软件产业的通知\n【字号：大 中 小】\n一、资金\n对软件企业给予补贴。\n二、人才\n引进人才。\n"
@@ -158,6 +159,39 @@ def test_a_document_of_too_many_paragraphs_is_refused(client: TestClient, monkey
         "too_many_paragraphs",
         "6 paragraphs; expected at most 4",
     )
+
+
+def test_evidence_of_a_document_is_answered_in_its_paragraphs_texts(client: TestClient) -> None:
+    answer = client.post("/v1/tag-document", json={"text": TEXT, "explain": True}).json()
+    [fourth] = [p for p in answer["paragraphs"] if p["text"] == "对软件企业给予补贴。"]
+    [subsidy] = fourth["instruments"]
+    assert [fourth["text"][s["start"] : s["end"]] for s in subsidy["evidence"]] == ["补"]
+    upload = send(client, "发放补贴".encode(), "text/plain", explain="true").json()
+    assert upload["paragraphs"][0]["instruments"][0]["evidence"]
+    plain = client.post("/v1/tag-document", json={"text": TEXT})
+    assert "evidence" not in plain.text
+
+
+def test_evidence_of_too_long_a_document_is_refused(client: TestClient) -> None:
+    text = "\n".join(f"{number}、对企业给予补贴。" for number in range(MAX_EXPLAINED_IN_DOCUMENT + 1))
+    answer = client.post("/v1/tag-document", json={"text": text, "explain": True})
+    refused(answer, 413, "too_many_paragraphs", "129 paragraphs; expected at most 128 with explain")
+
+
+def test_a_text_or_a_file_is_only_cut_where_tags_are_not_asked_for(client: TestClient) -> None:
+    answer = client.post("/v1/paragraphs", json={"text": TEXT, "name": "通知"})
+    tagged = client.post("/v1/tag-document", json={"text": TEXT, "name": "通知"}).json()
+    keys = ("index", "kind", "headings", "text")
+    assert answer.json() == {
+        "document": tagged["document"],
+        "paragraphs": [{key: paragraph[key] for key in keys} for paragraph in tagged["paragraphs"]],
+        "rejected": [],
+    }
+    file = client.post("/v1/paragraphs?filename=a.docx", content=docx(), headers={"content-type": ""})
+    assert [p["text"] for p in file.json()["paragraphs"]] == [p["text"] for p in answer.json()["paragraphs"]]
+    refused(client.post("/v1/paragraphs", json={"text": "补", "scores": True}), 422, "invalid_field", "scores: unknown")
+    refused(client.post("/v1/paragraphs?scores=true", json={"text": "补"}), 422, "invalid_field", "scores: unknown")
+    refused(client.post("/v1/paragraphs", json={"text": " "}), 422, "unreadable_document", "empty")
 
 
 def test_a_long_document_goes_through_a_small_queue_piece_by_piece(client: TestClient) -> None:

@@ -45,7 +45,7 @@ def test_probes_answer(server: str) -> None:
 
 def test_the_openapi_document_tells_every_route_and_its_examples_run(server: str) -> None:
     specification = httpx.get(f"{server}/docs.json").json()
-    routes = {"tag", "tag-document", "corrections", "table", "taxonomy", "model"}
+    routes = {"tag", "tag-document", "paragraphs", "corrections", "table", "taxonomy", "model"}
     assert set(specification["paths"]) == {f"/v1/{name}" for name in routes} | {"/livez", "/readyz", "/metrics"}
     thresholds = specification["components"]["schemas"]["TagRequest"]["properties"]["thresholds"]
     assert len(thresholds["properties"]) == 18
@@ -114,9 +114,9 @@ def guarded(environment: None, running_server: RunningServer) -> Iterator[str]:
 
 
 def test_with_keys_everything_but_probes_and_pages_needs_one(guarded: str) -> None:
-    for path in ("/livez", "/readyz", "/docs"):
+    for path in ("/livez", "/readyz", "/docs", "/docs.json"):
         assert httpx.get(f"{guarded}{path}").status_code == 200
-    for path in ("/v1/taxonomy", "/v1/model", "/metrics", "/docs.json", "/schema.json", "/nothing"):
+    for path in ("/v1/taxonomy", "/v1/model", "/metrics", "/schema.json", "/nothing"):
         refused = httpx.get(f"{guarded}{path}")
         assert (refused.status_code, refused.json()["error"]["code"]) == (401, "unauthorized")
         assert refused.headers["www-authenticate"] == "Bearer"
