@@ -4,10 +4,11 @@ const KEY = "policytag.key";
 
 /** An answer that is not a success, or none at all (status 0). */
 export class ApiError extends Error {
-  constructor(status, code, message) {
+  constructor(status, code, message, retryAfter = 1) {
     super(message);
     this.status = status;
     this.code = code;
+    this.retryAfter = retryAfter; // seconds
   }
 }
 
@@ -50,7 +51,7 @@ export const postJson = async (path, value, signal) =>
 async function readError(answer) {
   try {
     const { error } = await answer.json();
-    return new ApiError(answer.status, error.code, error.message);
+    return new ApiError(answer.status, error.code, error.message, Number(answer.headers.get("Retry-After")) || 1);
   } catch {
     return new ApiError(answer.status, "http", answer.statusText);
   }

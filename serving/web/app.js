@@ -5,9 +5,10 @@ import { renderShares, renderStrip } from "./charts.js";
 import { $, el, say } from "./dom.js";
 import { download } from "./download.js";
 import { has, language, switchLanguage, t, translate } from "./i18n.js";
-import { allTags, isTagged, labelsOf, matches } from "./model.js";
+import { allTags, isPending, isTagged, labelsOf, matches } from "./model.js";
 import { length } from "./offsets.js";
-import { renderParagraph } from "./paragraphs.js";
+import { ParagraphList } from "./paragraphs.js";
+import { findEvidence, read, tagAll } from "./tagging.js";
 
 const SAMPLES = ["002_6bdb95c40ed31ae5.txt", "003_ddeb3b69ea9f442c.txt", "004_f2349a8e578e908b.txt"];
 const SAMPLE_NAMES = {
@@ -15,14 +16,15 @@ const SAMPLE_NAMES = {
   en: ["Minhang: questions to the district", "Jiading: economic work plan 2022", "Baoshan: entrepreneurship scheme"],
 };
 
-const state = { labels: new Map(), found: null, filter: new Set(), working: null };
+/** found is the document: { name, model, paragraphs, rejected }; working is what is under way: an AbortController. */
+const state = { labels: new Map(), model: null, found: null, filter: new Set(), working: null };
 
 // What the user does.
 
 $("form").addEventListener("submit", (event) => {
   event.preventDefault();
   const text = $("text").value;
-  if (text.trim()) tagText(t("pasted"), text);
+  if (text.trim()) tag(t("pasted"), text);
   else problem(new Error(t("nothing")));
 });
 $("text").addEventListener("input", showSize);
@@ -31,7 +33,7 @@ $("text").addEventListener("keydown", (event) => {
 });
 $("file").addEventListener("change", () => {
   const [file] = $("file").files;
-  if (file) tagFile(file);
+  if (file) tag(file.name, file);
   $("file").value = "";
 });
 $("sample").addEventListener("change", async () => {
@@ -40,7 +42,7 @@ $("sample").addEventListener("change", async () => {
   try {
     $("text").value = await (await call(`web/samples/${SAMPLES[place]}`)).text();
     showSize();
-    await tagText(SAMPLE_NAMES[language()][place], $("text").value);
+    await tag(SAMPLE_NAMES[language()][place], $("text").value);
   } catch (error) {
     problem(error);
   }
@@ -50,10 +52,12 @@ for (const type of ["dragover", "dragleave", "drop"]) {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
     $("input").classList.toggle("over", type === "dragover");
-    if (type === "drop" && event.dataTransfer.files.length) tagFile(event.dataTransfer.files[0]);
+    const [file] = event.dataTransfer.files;
+    if (type === "drop" && file) tag(file.name, file);
   });
 }
 $("stop").addEventListener("click", () => state.working?.abort());
+$("go-on").addEventListener("click", () => work(t("reading", state.found), tagRest));
 $("again").addEventListener("click", () => {
   $("input").classList.remove("compact");
   $("input").scrollIntoView();
@@ -65,46 +69,78 @@ $("furniture").addEventListener("change", renderList);
 $("language").addEventListener("click", () => {
   switchLanguage();
   renderWords();
+  list.translate();
   render();
 });
+window.addEventListener("beforeunload", (event) => list.unsent && event.preventDefault());
 for (const button of document.querySelectorAll("[data-download]")) {
   button.addEventListener("click", () => download(button.dataset.download, state.found, state.labels).catch(problem));
 }
 
 // What the service does.
 
-const tagText = (name, text) => tagDocument(name, "v1/tag-document", JSON.stringify({ text, name }), "application/json");
-
-/** Its name tells the format: browsers know few media types, and not all the same. */
-const tagFile = (file) => tagDocument(file.name, `v1/tag-document?filename=${encodeURIComponent(file.name.slice(-200))}`, file, "application/octet-stream");
-
-async function tagDocument(name, path, body, type) {
-  state.working?.abort();
-  const working = new AbortController();
-  state.working = working;
-  const stopClock = showWorking(t("working", { name }));
-  noProblem();
-  try {
-    const answer = await (await call(path, { method: "POST", body, type, signal: working.signal })).json();
-    if (!answer.paragraphs.length) throw new Error(t("noParagraphs", { name }));
-    state.found = { name, model: answer.model, paragraphs: answer.paragraphs, rejected: answer.rejected.length };
+/** Tags a text or a file. */
+function tag(name, source) {
+  if (list.unsent && !confirm(t("unsent"))) return;
+  return work(t("reading", { name }), async (signal) => {
+    await learn();
+    const { paragraphs, rejected } = await read(source, signal);
+    if (!paragraphs.length) throw new Error(t("noParagraphs", { name }));
+    for (const paragraph of paragraphs) paragraph.chars = length(paragraph.text);
+    state.found = { name, model: null, paragraphs, rejected: rejected.length };
     state.filter = new Set();
+    list.show(paragraphs, state.labels);
     render();
     $("input").classList.add("compact");
     $("document-title").focus();
+    await tagRest(signal);
+  });
+}
+
+/** Tags what is not tagged yet. */
+async function tagRest(signal) {
+  const { found } = state;
+  $("working-text").textContent = t("working", found);
+  renderProgress();
+  await tagAll(found, state.model.recipe.max_chars, signal, (part) => {
+    list.update(part);
+    render();
+    renderProgress();
+  });
+  say(t("done", found));
+}
+
+/** Does one thing that takes long, shows that it is under way and what came in between; the one before is given up. */
+async function work(text, task) {
+  state.working?.abort();
+  const working = new AbortController();
+  state.working = working;
+  const hide = showWorking(text);
+  noProblem();
+  render();
+  try {
+    await task(working.signal);
   } catch (error) {
-    if (error.name !== "AbortError") problem(error);
+    if (!working.signal.aborted) problem(error);
   } finally {
     if (state.working === working) state.working = null;
-    stopClock();
+    hide();
+    render();
   }
 }
 
-const actions = {
+/** Asks for the labels and the model: they may be others than when the page was opened. */
+async function learn() {
+  state.labels = labelsOf(await getJson("v1/taxonomy"));
+  state.model = await getJson("v1/model");
+  renderWords();
+}
+
+const list = new ParagraphList($("list"), {
   problem,
-  /** Label id -> spans; asked once a paragraph, for a chip that is looked at is looked at again. */
+  /** Asked once a paragraph, for a tag that is looked at is looked at again. */
   evidence(paragraph) {
-    paragraph.evidence ??= askEvidence(paragraph.text).catch((error) => {
+    paragraph.evidence ??= findEvidence(paragraph, state.model.recipe.max_chars).catch((error) => {
       paragraph.evidence = undefined;
       throw error;
     });
@@ -116,24 +152,22 @@ const actions = {
     const same = paragraph.sent && JSON.stringify(paragraph.sent.correction) === JSON.stringify(correction);
     if (!same) paragraph.sent = { id: newId(), correction };
     const { id } = paragraph.sent;
-    await postJson("v1/corrections", { corrections: [{ id, doc: name.slice(0, 200), text: paragraph.text, model: model.version, ...correction }] });
+    await postJson("v1/corrections", { corrections: [{ id, doc: name.slice(0, 200).toWellFormed(), text: paragraph.text, model: model.version, ...correction }] });
     paragraph.corrected = correction;
+  },
+  corrected(paragraph) {
     noProblem();
+    list.update([paragraph]);
     render();
     say(t("sent", { n: paragraph.index + 1 }));
     // A filter may have lost the paragraph with its tag.
-    ($(`p${paragraph.index}`)?.querySelector(".edit") ?? $("document-title")).focus();
+    const item = $(`p${paragraph.index}`);
+    (item.hidden ? $("document-title") : item.querySelector(".edit")).focus();
   },
-};
+});
 
 /** crypto.randomUUID is missing on pages that do not come by HTTPS. */
 const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-
-async function askEvidence(text) {
-  const { results } = await postJson("v1/tag", { paragraphs: [{ id: "0", text }], explain: true });
-  const tags = [...(results[0].instruments ?? []), ...(results[0].industries ?? [])];
-  return Object.fromEntries(tags.map((tag) => [tag.id, tag.evidence ?? []]));
-}
 
 onKeyWanted((refused) => new Promise((resolve) => {
   if (refused) problem(refused);
@@ -171,6 +205,8 @@ function showWorking(text) {
   const started = performance.now();
   const tick = () => ($("elapsed").textContent = t("seconds", { n: Math.floor((performance.now() - started) / 1000) }));
   $("working-text").textContent = text;
+  $("progress").removeAttribute("value");
+  $("done-so-far").textContent = "";
   $("working").hidden = false;
   $("empty").hidden = true;
   tick();
@@ -182,6 +218,14 @@ function showWorking(text) {
   };
 }
 
+function renderProgress() {
+  const wanted = state.found.paragraphs.filter((paragraph) => paragraph.kind !== "furniture");
+  const done = wanted.length - wanted.filter(isPending).length;
+  $("progress").max = wanted.length;
+  $("progress").value = done;
+  $("done-so-far").textContent = t("progress", { done: done.toLocaleString(language()), all: wanted.length.toLocaleString(language()) });
+}
+
 function showSize() {
   const n = length($("text").value);
   $("size").textContent = n ? t("size", { n: n.toLocaleString(language()) }) : "";
@@ -191,7 +235,7 @@ function renderWords() {
   translate();
   $("language").textContent = language() === "en" ? "中文" : "English";
   $("language").lang = language() === "en" ? "zh-CN" : "en";
-  $("model").textContent = state.model ? t("model", { version: state.model }) : "";
+  $("model").textContent = state.model ? t("model", state.model) : "";
   const names = SAMPLE_NAMES[language()];
   const sample = $("sample").value;
   $("sample").replaceChildren($("sample").options[0], ...SAMPLES.map((file, place) => el("option", { value: file }, names[place])));
@@ -213,51 +257,45 @@ function toggleFilter(id) {
 
 function render() {
   if (!state.found) return;
-  const { paragraphs, name } = state.found;
-  const tagged = paragraphs.filter(isTagged);
+  const { paragraphs, name, rejected } = state.found;
   $("result").hidden = false;
   $("empty").hidden = true;
   $("document-title").textContent = name;
-  const chars = tagged.reduce((sum, paragraph) => sum + length(paragraph.text), 0).toLocaleString(language());
-  const corrected = tagged.filter((paragraph) => paragraph.corrected).length;
+  const wanted = paragraphs.filter((paragraph) => paragraph.kind !== "furniture");
+  const chars = wanted.reduce((sum, paragraph) => sum + paragraph.chars, 0).toLocaleString(language());
+  const untagged = wanted.filter((paragraph) => isTagged(paragraph) && !allTags(paragraph).length).length;
+  const corrected = wanted.filter((paragraph) => paragraph.corrected).length;
   $("counts").textContent = [
-    t("counts", { n: tagged.length, chars, untagged: tagged.filter((p) => !allTags(p).length).length }),
+    t("counts", { n: wanted.length.toLocaleString(language()), chars, untagged: untagged.toLocaleString(language()) }),
     ...(corrected ? [t("corrected", { n: corrected })] : []),
-    ...(state.found.rejected ? [t("rejected", { n: state.found.rejected })] : []),
+    ...(rejected ? [t("rejected", { n: rejected })] : []),
   ].join(" · ");
+  const pending = wanted.filter(isPending).length;
+  $("rest").hidden = !pending || state.working !== null;
+  $("rest-text").textContent = t("rest", { n: pending.toLocaleString(language()) });
+  for (const button of document.querySelectorAll("[data-download]")) button.disabled = state.working !== null;
   renderShares($("shares"), paragraphs, state.labels, state.filter, toggleFilter);
   renderStrip($("strip"), paragraphs, state.labels, state.filter, (p) => matches(p, state.filter), (index) => {
     const item = $(`p${index}`);
-    item?.scrollIntoView({ block: "center" });
-    item?.focus({ preventScroll: true });
+    item.scrollIntoView({ block: "center" });
+    item.focus({ preventScroll: true });
   });
   renderList();
 }
 
 function renderList() {
-  const { paragraphs } = state.found;
-  const tagged = paragraphs.filter(isTagged).length;
-  const passing = paragraphs.filter((p) => (p.kind === "furniture" ? $("furniture").checked && !state.filter.size : matches(p, state.filter)));
-  const items = [];
-  let above = "";  // the heading path that a reader has just seen
-  for (const paragraph of passing) {
-    const path = paragraph.headings.join(" › ");
-    if (paragraph.kind === "body" && path !== above && path) items.push(el("li", { class: "path" }, path));
-    if (paragraph.kind !== "furniture") above = paragraph.kind === "heading" ? [...paragraph.headings, paragraph.text].join(" › ") : path;
-    items.push(renderParagraph(paragraph, state.labels, actions));
-  }
-  $("list").replaceChildren(...items);
-  $("none").hidden = passing.length > 0;
-  $("shown").textContent = t("shown", { shown: passing.filter(isTagged).length, all: tagged });
+  const furniture = $("furniture").checked && !state.filter.size;
+  const shown = list.filter((p) => (p.kind === "furniture" ? furniture : matches(p, state.filter)));
+  const all = state.found.paragraphs.filter((paragraph) => paragraph.kind !== "furniture").length;
+  $("none").hidden = shown > 0 || furniture;
+  $("shown").textContent = t("shown", { shown: shown.toLocaleString(language()), all: all.toLocaleString(language()) });
   $("clear").hidden = !state.filter.size;
 }
 
 renderWords();
 try {
-  state.labels = labelsOf(await getJson("v1/taxonomy"));
-  state.model = (await getJson("v1/model")).version;
+  await learn();
   noProblem();
-  renderWords();
 } catch (error) {
   problem(error);
 }

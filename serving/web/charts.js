@@ -2,8 +2,10 @@
 
 import { el } from "./dom.js";
 import { nameOf, percent, t } from "./i18n.js";
-import { FACETS, allTags, isTagged, shares, tagsOf } from "./model.js";
-import { length } from "./offsets.js";
+import { FACETS, allTags, groups, isTagged, mainLabel, shares, tagsOf } from "./model.js";
+
+/** Cells of a row, about: more would be narrower than can be told apart. */
+const CELLS = 120;
 
 /** One bar a tag that occurs, longest first: toggle buttons that call onFilter(id). */
 export function renderShares(root, paragraphs, labels, filter, onFilter) {
@@ -33,20 +35,23 @@ function toggle(id, style, about, parts, filter, onFilter) {
   return el("button", { type: "button", class: style, title: about, "aria-label": about, "aria-pressed": pressed, "data-filter": id, onclick: () => onFilter(id) }, ...parts);
 }
 
-/** Two rows of cells, one a paragraph, coloured by its first tag of each facet; a click calls onPick(index). */
+/** Two rows of cells, each some neighbouring paragraphs, in the colour of the tag of a facet that most of their text has. */
 export function renderStrip(root, paragraphs, labels, filter, passes, onPick) {
-  const tagged = paragraphs.filter(isTagged);
-  const rows = Object.values(FACETS).map((key) => {
-    const cells = tagged.map((paragraph) => {
-      const [first] = tagsOf(paragraph, key).filter(({ id }) => !filter.size || filter.has(id) || filter.has(""));
-      const label = first && labels.get(first.id);
-      const title = `${paragraph.index + 1} ${label ? nameOf(label) : t("noTags")}`;
-      const cell = el("i", { class: `${label ? label.colour : "none"} ${passes(paragraph) ? "" : "dim"}`, title, "data-index": paragraph.index });
-      cell.style.flexGrow = length(paragraph.text);
-      return cell;
-    });
-    return el("div", { class: "strip" }, ...cells);
-  });
+  const cells = groups(paragraphs.filter((paragraph) => paragraph.kind !== "furniture"), CELLS);
+  const single = cells.every((cell) => cell.paragraphs.length === 1);
+  const rows = Object.values(FACETS).map((key) => el("div", { class: "strip" }, ...cells.map((cell) => newCell(cell, key, labels, filter, passes))));
   const pick = (event) => event.target.dataset.index && onPick(Number(event.target.dataset.index));
-  root.replaceChildren(el("div", { role: "img", "aria-label": t("stripAbout"), onclick: pick }, ...rows), el("p", { class: "soft" }, t("stripAbout")));
+  const about = t(single ? "stripAbout" : "stripGroups");
+  root.replaceChildren(el("div", { role: "img", "aria-label": about, onclick: pick }, ...rows), el("p", { class: "soft" }, about));
+}
+
+function newCell({ paragraphs, chars }, key, labels, filter, passes) {
+  const label = labels.get(mainLabel(paragraphs, key, filter));
+  const shown = paragraphs.filter(passes);
+  const first = shown.find((paragraph) => label && tagsOf(paragraph, key).some(({ id }) => id === label.id)) ?? shown[0] ?? paragraphs[0];
+  const numbers = paragraphs.length > 1 ? `${paragraphs[0].index + 1}–${paragraphs.at(-1).index + 1}` : String(paragraphs[0].index + 1);
+  const name = label ? nameOf(label) : t(paragraphs.some(isTagged) ? "noTags" : "pending");
+  const cell = el("i", { class: `${label ? label.colour : "none"} ${shown.length ? "" : "dim"}`, title: `${numbers} ${name}`, "data-index": first.index });
+  cell.style.flexGrow = chars;
+  return cell;
 }

@@ -1,8 +1,8 @@
 // The document as a file. CSV and JSON are made here, XLSX by the service.
 
-import { call } from "./api.js";
+import { ApiError, call } from "./api.js";
 import { nameOf, t } from "./i18n.js";
-import { FACETS, isTagged, tagsOf } from "./model.js";
+import { FACETS, isPending, isTagged, tagsOf } from "./model.js";
 
 /** Saves the document in a format: csv, xlsx or json. */
 export async function download(format, found, labels) {
@@ -20,7 +20,7 @@ const MAKERS = {
     return new Blob(["\ufeff", lines.join("\r\n"), "\r\n"], { type: "text/csv;charset=utf-8" });
   },
   json: async ({ name, model, paragraphs }) => {
-    const rows = paragraphs.map(({ sent, evidence, ...p }) => ({
+    const rows = paragraphs.filter((paragraph) => !isPending(paragraph)).map(({ sent, evidence, chars, ...p }) => ({
       ...p, instruments: tagsOf(p, "instruments"), industries: tagsOf(p, "industries"), corrected: Boolean(p.corrected),
     }));
     return new Blob([JSON.stringify({ name, model, paragraphs: rows }, null, 2)], { type: "application/json" });
@@ -28,7 +28,11 @@ const MAKERS = {
   xlsx: async (found, labels) => {
     const [columns, ...rows] = table(found, labels);
     const body = JSON.stringify({ columns, rows });
-    return (await call("v1/table", { method: "POST", body, type: "application/json" })).blob();
+    try {
+      return await (await call("v1/table", { method: "POST", body, type: "application/json" })).blob();
+    } catch (error) {
+      throw error.status === 413 ? new ApiError(413, "table_too_large", error.message) : error;
+    }
   },
 };
 

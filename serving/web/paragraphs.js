@@ -1,116 +1,226 @@
 // The list of paragraphs: text, tags, the words a tag rests on, and the form to correct them.
+//
+// An item stays the same element as long as its document is shown: tags arrive in it, filters hide it. So whatever a
+// reader does in one item, nothing that happens elsewhere takes it away.
 
 import { el, say } from "./dom.js";
 import { nameOf, t } from "./i18n.js";
-import { FACETS, allTags, isTagged, tagsOf } from "./model.js";
+import { FACETS, allTags, isPending, isTagged } from "./model.js";
 import { slices } from "./offsets.js";
 
 /** Milliseconds that a tag is pointed at before its evidence is asked for: a pointer passing over asks for nothing. */
 const PAUSE = 80;
 
-/**
- * The element of a paragraph.
- *
- * actions.evidence(paragraph) resolves to label id -> spans; actions.correct(paragraph, chosen) sends a correction and
- * throws if it is not taken; actions.problem(error) shows what went wrong.
- */
-export function renderParagraph(paragraph, labels, actions) {
-  const item = el("li", { id: `p${paragraph.index}`, class: `paragraph ${paragraph.kind}`, value: paragraph.index + 1, tabindex: "-1" });
-  const text = el("p", { class: "text" }, paragraph.text);
-  item.append(el("span", { class: "number", "aria-hidden": "true" }, String(paragraph.index + 1)), text);
-  if (paragraph.error) item.append(el("p", { class: "soft" }, paragraph.error.message));
-  if (!isTagged(paragraph)) return item;
-  const foot = el("div", { class: "foot" });
-  const show = evidenceOf(paragraph, text, labels, actions);
-  const chips = Object.values(FACETS).flatMap((key) => tagsOf(paragraph, key).map((tag) => chip(tag, labels.get(tag.id), show)));
-  if (chips.length) foot.append(el("ul", { class: "tags" }, ...chips.map((button) => el("li", {}, button))));
-  if (paragraph.corrected) foot.append(el("span", { class: "badge" }, t("isCorrected")));
-  if (paragraph.truncated) foot.append(el("span", { class: "soft" }, t("truncated")));
-  const edit = el("button", { type: "button", class: "plain edit", "aria-label": t("correctLabel", { n: paragraph.index + 1 }), "aria-expanded": "false" }, t("correct"));
-  edit.addEventListener("click", () => toggleEditor(item, edit, paragraph, labels, actions));
-  item.append(foot, edit);
-  return item;
-}
-
-function chip(tag, label, show) {
-  const score = tag.score === null ? "" : tag.score.toFixed(2);
-  const button = el("button", { type: "button", class: `tag ${label.facet} ${label.colour}`, "data-tag": label.id }, nameOf(label));
-  if (score) button.append(" ", el("small", {}, score));
-  // A tag that only a person gave rests on no words of the model.
-  if (score) {
-    button.addEventListener("pointerenter", () => show(label, true));
-    for (const event of ["focus", "click"]) button.addEventListener(event, () => show(label, true, say));
-    for (const event of ["pointerleave", "blur"]) button.addEventListener(event, () => show(label, false));
+/** The list of a document's paragraphs. */
+export class ParagraphList {
+  /**
+   * actions.evidence(paragraph) resolves to label id -> spans; actions.correct(paragraph, correction) sends a correction
+   * and throws if it is not taken, actions.corrected(paragraph) is told when its editor is closed again;
+   * actions.problem(error) shows what went wrong.
+   */
+  constructor(root, actions) {
+    this.root = root;
+    this.actions = actions;
+    this.items = [];
+    for (const [type, on, tell] of [["pointerover", true], ["pointerout", false], ["focusin", true, say], ["focusout", false], ["click", true, say]]) {
+      root.addEventListener(type, (event) => this.onTag(event, on, tell));
+    }
+    root.addEventListener("click", (event) => {
+      const button = event.target.closest(".edit");
+      if (button) this.itemOf(button).toggleEditor();
+    });
   }
-  return button;
+
+  /** Shows another document. */
+  show(paragraphs, labels) {
+    this.items = paragraphs.map((paragraph) => new Item(paragraph, labels, this.actions));
+    this.root.replaceChildren(...this.items.map((item) => item.element));
+  }
+
+  /** Writes anew what is known of these paragraphs. */
+  update(paragraphs) {
+    for (const { index } of paragraphs) this.items[index].update();
+  }
+
+  /** Writes everything anew, in another language. */
+  translate() {
+    for (const item of this.items) item.translate();
+  }
+
+  /** Shows the paragraphs that pass, and those that are being corrected; gives how many. */
+  filter(passes) {
+    let above = ""; // the heading path that a reader has just seen
+    let shown = 0;
+    for (const item of this.items) {
+      const { paragraph } = item;
+      const passing = passes(paragraph) || item.form !== null;
+      const path = paragraph.headings.join(" › ");
+      item.show(passing, passing && paragraph.kind === "body" && path !== above ? path : "");
+      if (!passing || paragraph.kind === "furniture") continue;
+      above = paragraph.kind === "heading" ? [...paragraph.headings, paragraph.text].join(" › ") : path;
+      shown += 1;
+    }
+    return shown;
+  }
+
+  /** Whether something was chosen that was not sent. */
+  get unsent() {
+    return this.items.some((item) => item.form && !sameSet(item.picked(), item.tagIds()));
+  }
+
+  itemOf(node) {
+    return this.items[node.closest(".paragraph").dataset.index];
+  }
+
+  onTag(event, on, tell) {
+    // A tag that only a person gave rests on no words of the model.
+    const tag = event.target.closest(".tag[data-scored]");
+    if (tag && !(event.relatedTarget && tag.contains(event.relatedTarget))) this.itemOf(tag).mark(tag.dataset.tag, on, tell);
+  }
 }
 
-/** A function that shows or hides, in the paragraph's text, what a tag rests on. */
-function evidenceOf(paragraph, text, labels, actions) {
-  let wanted = null;
-  return async (label, on, tell = () => {}) => {
-    wanted = on ? label.id : null;
+class Item {
+  constructor(paragraph, labels, actions) {
+    Object.assign(this, { paragraph, labels, actions, form: null, wanted: null });
+    const { index, kind, text } = paragraph;
+    this.path = el("p", { class: "path", hidden: true });
+    this.text = el("p", { class: "text" }, text);
+    this.body = el("div", { class: "body" }, el("span", { class: "number", "aria-hidden": "true" }, String(index + 1)), this.text);
+    this.element = el("li", { id: `p${index}`, class: `paragraph ${kind}`, value: index + 1, tabindex: "-1", "data-index": index }, this.path, this.body);
+    this.update();
+  }
+
+  update() {
+    const { paragraph } = this;
+    this.element.classList.toggle("pending", isPending(paragraph));
+    this.foot?.remove();
+    this.foot = this.edit = null;
+    if (paragraph.error) this.foot = el("p", { class: "soft" }, paragraph.error.message);
+    else if (isTagged(paragraph)) this.foot = this.newFoot();
+    if (this.foot) this.text.after(this.foot);
+  }
+
+  translate() {
+    this.update();
+    if (this.form) this.openEditor(this.picked());
+  }
+
+  newFoot() {
+    const { paragraph } = this;
+    const foot = el("div", { class: "foot" });
+    const tags = allTags(paragraph).map((tag) => el("li", {}, newTag(tag, this.labels.get(tag.id))));
+    if (tags.length) foot.append(el("ul", { class: "tags" }, ...tags));
+    if (paragraph.corrected) foot.append(el("span", { class: "badge" }, t("isCorrected")));
+    if (paragraph.truncated) foot.append(el("span", { class: "soft" }, t("truncated")));
+    this.edit = el("button", { type: "button", class: "plain edit", "aria-label": t("correctLabel", { n: paragraph.index + 1 }), "aria-expanded": this.form !== null }, t("correct"));
+    foot.append(this.edit);
+    return foot;
+  }
+
+  show(on, path) {
+    if (this.element.hidden === on) this.element.hidden = !on;
+    if (this.path.textContent === path) return;
+    this.path.textContent = path;
+    this.path.hidden = !path;
+  }
+
+  /** Shows or hides, in the text, what a tag rests on. */
+  async mark(id, on, tell = () => {}) {
+    this.wanted = on ? id : null;
     if (!on) {
-      text.replaceChildren(paragraph.text);
+      this.text.replaceChildren(this.paragraph.text);
       return;
     }
     await new Promise((resolve) => setTimeout(resolve, PAUSE));
-    if (wanted !== label.id) return;
+    if (this.wanted !== id) return;
+    const label = this.labels.get(id);
     try {
-      const spans = (await actions.evidence(paragraph))[label.id] ?? [];
-      if (wanted !== label.id) return;
-      const pieces = slices(paragraph.text, spans);
-      text.replaceChildren(...pieces.map((piece) => (piece.weight ? mark(piece, label) : piece.text)));
+      const spans = (await this.actions.evidence(this.paragraph))[id] ?? [];
+      if (this.wanted !== id) return;
+      const pieces = slices(this.paragraph.text, spans);
+      this.text.replaceChildren(...pieces.map((piece) => (piece.weight ? newMark(piece, label) : piece.text)));
       const words = pieces.filter((piece) => piece.weight).map((piece) => piece.text).join("、");
       tell(words ? t("evidence", { name: nameOf(label), words }) : t("noEvidence", { name: nameOf(label) }));
     } catch (error) {
-      if (wanted === label.id) actions.problem(error);
+      if (this.wanted === id) this.actions.problem(error);
     }
-  };
+  }
+
+  toggleEditor() {
+    if (this.form) {
+      this.closeEditor();
+      return;
+    }
+    this.openEditor(this.tagIds());
+    this.form.querySelector("input").focus();
+  }
+
+  /** The form with these labels chosen; one that is open already is written anew. */
+  openEditor(chosen) {
+    const sending = this.send?.disabled ?? false;
+    this.form?.remove();
+    const groups = Object.entries(FACETS).map(([facet, key]) =>
+      el("fieldset", {}, el("legend", {}, t(key)), ...[...this.labels.values()].filter((label) => label.facet === facet).map((label) => newChoice(label, chosen.has(label.id)))),
+    );
+    this.send = el("button", { type: "submit", class: "primary", disabled: sending }, t("send"));
+    const cancel = el("button", { type: "button", class: "plain", onclick: () => this.closeEditor() }, t("cancel"));
+    this.form = el("form", { class: "editor", "aria-label": t("correctLabel", { n: this.paragraph.index + 1 }) }, ...groups, el("div", { class: "row" }, this.send, cancel));
+    this.form.addEventListener("keydown", (event) => event.key === "Escape" && this.closeEditor());
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.submit();
+    });
+    this.body.append(this.form);
+    this.edit?.setAttribute("aria-expanded", "true");
+  }
+
+  closeEditor() {
+    this.form?.remove();
+    this.form = this.send = null;
+    this.edit?.setAttribute("aria-expanded", "false");
+    this.edit?.focus();
+  }
+
+  async submit() {
+    const picked = this.picked();
+    const correction = {};
+    for (const key of Object.values(FACETS)) correction[key] = [...this.labels.values()].filter((label) => label.key === key && picked.has(label.id)).map((label) => label.id);
+    this.send.disabled = true;
+    try {
+      await this.actions.correct(this.paragraph, correction);
+      this.closeEditor();
+      this.actions.corrected(this.paragraph);
+    } catch (error) {
+      this.actions.problem(error);
+      if (this.send) this.send.disabled = false;
+    }
+  }
+
+  picked() {
+    return new Set(new FormData(this.form).getAll("label"));
+  }
+
+  tagIds() {
+    return new Set(allTags(this.paragraph).map((tag) => tag.id));
+  }
 }
 
-function mark(piece, label) {
+function newTag({ score }, label) {
+  const tag = el("button", { type: "button", class: `tag ${label.facet} ${label.colour}`, "data-tag": label.id }, nameOf(label));
+  if (score !== null) {
+    tag.dataset.scored = "";
+    tag.append(" ", el("small", {}, score.toFixed(2)));
+  }
+  return tag;
+}
+
+function newMark(piece, label) {
   return el("mark", { class: `${label.colour} ${piece.weight >= 0.25 ? "strong" : ""}` }, piece.text);
 }
 
-function toggleEditor(item, edit, paragraph, labels, actions) {
-  const open = item.querySelector("form");
-  edit.setAttribute("aria-expanded", String(!open));
-  if (open) {
-    open.remove();
-    return;
-  }
-  const chosen = new Set(allTags(paragraph).map((tag) => tag.id));
-  const groups = Object.entries(FACETS).map(([facet, key]) =>
-    el("fieldset", {}, el("legend", {}, t(key)), ...[...labels.values()].filter((label) => label.facet === facet).map((label) => choice(label, chosen.has(label.id)))),
-  );
-  const close = () => {
-    form.remove();
-    edit.setAttribute("aria-expanded", "false");
-    edit.focus();
-  };
-  const send = el("button", { type: "submit", class: "primary" }, t("send"));
-  const form = el("form", { class: "editor", "aria-label": t("correctLabel", { n: paragraph.index + 1 }) }, ...groups,
-    el("div", { class: "row" }, send, el("button", { type: "button", class: "plain", onclick: close }, t("cancel"))));
-  form.addEventListener("keydown", (event) => event.key === "Escape" && close());
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const picked = new Set(new FormData(form).getAll("label"));
-    const correction = {};
-    for (const key of Object.values(FACETS)) correction[key] = [...labels.values()].filter((label) => label.key === key && picked.has(label.id)).map((label) => label.id);
-    send.disabled = true;
-    try {
-      await actions.correct(paragraph, correction);
-    } catch (error) {
-      actions.problem(error);
-      send.disabled = false;
-    }
-  });
-  item.append(form);
-  form.querySelector("input").focus();
-}
-
-function choice(label, checked) {
+function newChoice(label, checked) {
   const box = el("input", { type: "checkbox", name: "label", value: label.id, checked });
   return el("label", { class: `choice ${label.colour}`, title: label.definition }, box, el("i", { class: "swatch" }), nameOf(label));
 }
+
+const sameSet = (one, other) => one.size === other.size && [...one].every((value) => other.has(value));

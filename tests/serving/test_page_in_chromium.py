@@ -77,10 +77,11 @@ def paste(page: Page, text: str = DOCUMENT) -> None:
     page.fill("#text", text)
     page.click("#form button[type=submit]")
     expect(page.locator("#result")).to_be_visible()
+    expect(page.locator("#working")).to_be_hidden()
 
 
 def paragraphs(page: Page) -> list[str]:
-    return page.locator("#list .text").all_inner_texts()
+    return page.locator("#list > :not([hidden]) .text").all_inner_texts()
 
 
 def tags(page: Page, index: int) -> list[str]:
@@ -144,7 +145,7 @@ def test_evidence_is_marked_on_hover_and_on_focus_and_told_to_screen_readers(pag
     talent, subsidy = (page.locator(f"#p3 [data-tag={tag}]") for tag in ("talent", "subsidy"))
     subsidy.hover()
     expect(page.locator("#p3 mark")).to_have_text(["补"])
-    expect(page.locator("#said")).to_have_text("")
+    expect(page.locator("#said")).to_have_text("《粘贴的文本》已标注完成。")
     page.mouse.move(0, 0)
     expect(page.locator("#p3 mark")).to_have_count(0)
     talent.focus()
@@ -209,6 +210,40 @@ def test_a_correction_is_sent_kept_and_shown(page: Page) -> None:
     assert tags(page, 1) == ["finance", "information_technology"]
     expect(page.locator("#said")).to_have_text("第 2 段的修正已保存。")
     expect(page.locator("[data-filter=finance]")).to_be_visible()
+
+
+def test_an_open_correction_keeps_what_was_chosen_whatever_happens_elsewhere(page: Page) -> None:
+    paste(page)
+    page.click("#p3 .edit")
+    page.uncheck("#p3 input[value=talent]")
+    page.check("#p3 input[value=agriculture]")
+    page.click("#p1 .edit")
+    page.uncheck("#p1 input[value=subsidy]")
+    page.click("#p1 button[type=submit]")
+    expect(page.locator("#p1 .badge")).to_be_visible()
+    page.click("[data-filter=information_technology]")  # which paragraph 4 does not have
+    page.click("#language")
+    expect(page.locator("#p3 legend").first).to_have_text("Instruments")
+    chosen = page.locator("#p3 input:checked").evaluate_all("(boxes) => boxes.map((box) => box.value)")
+    assert chosen == ["subsidy", "agriculture"]
+    expect(page.locator("#p3 .edit")).to_have_attribute("aria-expanded", "true")
+    page.click("#p3 button[type=submit]")
+    expect(page.locator("#p3")).to_be_hidden()
+    page.click("#clear")
+    assert tags(page, 3) == ["subsidy", "agriculture"]
+
+
+def test_a_correction_that_was_not_sent_is_asked_for_before_it_is_lost(page: Page) -> None:
+    paste(page)
+    page.click("#p1 .edit")
+    page.uncheck("#p1 input[value=subsidy]")
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    page.fill("#text", "另一篇")
+    page.click("#form button[type=submit]")
+    expect(page.locator("#p1 form")).to_be_visible()
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click("#form button[type=submit]")
+    expect(page.locator("#list li")).to_have_count(1)
 
 
 def test_a_correction_may_take_its_paragraph_out_of_the_filter(page: Page) -> None:
@@ -334,21 +369,21 @@ def test_errors_of_the_service_are_told_in_words(page: Page) -> None:
     def answer(route: Route) -> None:
         route.fulfill(status=429, json={"error": {"code": "overloaded", "message": "try again later"}})
 
-    page.route("**/v1/tag-document*", answer)
+    page.route("**/v1/paragraphs*", answer)
     page.fill("#text", "补贴")
     page.click("#form button[type=submit]")
     expect(page.locator("#problem span")).to_have_text("服务器正忙，请稍后再试。")
-    page.unroute("**/v1/tag-document*")
-    page.route("**/v1/tag-document*", lambda route: route.abort())
+    page.unroute("**/v1/paragraphs*")
+    page.route("**/v1/paragraphs*", lambda route: route.abort())
     page.click("#form button[type=submit]")
     expect(page.locator("#problem span")).to_have_text("连不上服务器。请检查网络，稍后再试。")
-    page.unroute("**/v1/tag-document*")
+    page.unroute("**/v1/paragraphs*")
     paste(page)
     expect(page.locator("#problem")).to_be_hidden()
 
 
 def test_work_in_progress_is_shown_and_can_be_given_up(page: Page) -> None:
-    page.route("**/v1/tag-document*", lambda route: None)  # never answered
+    page.route("**/v1/paragraphs*", lambda route: None)  # never answered
     page.fill("#text", "补贴")
     page.click("#form button[type=submit]")
     expect(page.locator("#working")).to_be_visible()
@@ -356,6 +391,88 @@ def test_work_in_progress_is_shown_and_can_be_given_up(page: Page) -> None:
     page.click("#stop")
     expect(page.locator("#working")).to_be_hidden()
     expect(page.locator("#problem")).to_be_hidden()
+
+
+LONG = "\n".join(f"第{number}家企业获得{'补贴' if number % 2 else '人才'}支持。" for number in range(1000))
+
+
+def test_a_long_text_is_tagged_part_by_part_and_can_be_stopped_and_taken_up(page: Page) -> None:
+    asked: list[int] = []
+    held: list[Route] = []
+
+    def answer(route: Route) -> None:
+        asked.append(len(json.loads(route.request.post_data or "")["paragraphs"]))
+        if len(asked) == 3:
+            held.append(route)  # never answered
+        else:
+            route.continue_()
+
+    page.route("**/v1/tag", answer)
+    page.fill("#text", LONG)
+    page.click("#form button[type=submit]")
+    expect(page.locator("#done-so-far")).to_have_text("288 / 1,000 段")
+    assert asked == [32, 256, 256]
+    assert tags(page, 287) == ["subsidy"]
+    assert tags(page, 288) == []
+    expect(page.locator("[data-download=csv]")).to_be_disabled()
+    page.click("[data-filter=subsidy]")
+    expect(page.locator("#shown")).to_have_text("显示 144 / 1,000 段")
+    page.click("#stop")
+    expect(page.locator("#rest-text")).to_contain_text("还有 712 段未标注")
+    expect(page.locator("#problem")).to_be_hidden()
+    _, content = downloaded(page, "csv")
+    assert len(content.splitlines()) == 289
+    page.click("#go-on")
+    expect(page.locator("#said")).to_have_text("《粘贴的文本》已标注完成。")
+    expect(page.locator("#rest")).to_be_hidden()
+    expect(page.locator("#shown")).to_have_text("显示 500 / 1,000 段")
+    page.click("#clear")
+    assert tags(page, 999) == ["subsidy"]
+
+
+def test_a_server_that_is_busy_or_gone_halfway_loses_nothing(page: Page) -> None:
+    asked = 0
+
+    def answer(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            busy = {"error": {"code": "overloaded", "message": "try again"}}
+            route.fulfill(status=429, json=busy, headers={"Retry-After": "1"})
+        elif asked == 4:
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/v1/tag", answer)
+    page.fill("#text", LONG)
+    page.click("#form button[type=submit]")
+    expect(page.locator("#problem span")).to_have_text("连不上服务器。请检查网络，稍后再试。")
+    expect(page.locator("#rest-text")).to_contain_text("还有 712 段未标注")
+    assert tags(page, 287) == ["subsidy"]
+    page.click("#go-on")
+    expect(page.locator("#rest")).to_be_hidden()
+    expect(page.locator("#problem")).to_be_hidden()
+    expect(page.locator("#p999 .tag")).to_have_count(1)
+
+
+def test_a_document_is_tagged_by_one_model_though_another_is_promoted_meanwhile(page: Page) -> None:
+    asked = 0
+
+    def answer(route: Route) -> None:
+        nonlocal asked
+        asked += 1
+        answered = route.fetch()
+        body = answered.json()
+        body["model"]["version"] = "old" if asked == 1 else "new"
+        route.fulfill(response=answered, json=body)
+
+    page.route("**/v1/tag", answer)
+    paste(page, LONG)
+    expect(page.locator("#rest")).to_be_hidden()
+    assert asked == 1 + 1 + 4  # 32 by the old one, 256 by the new one, which begins anew: 32, 256, 256, 200
+    _, content = downloaded(page, "json")
+    assert json.loads(content)["model"]["version"] == "new"
 
 
 def test_a_key_is_asked_for_only_by_a_server_that_wants_one(
@@ -376,4 +493,17 @@ def test_a_key_is_asked_for_only_by_a_server_that_wants_one(
         expect(page.locator("#model")).not_to_be_empty()
         paste(page)
         assert tags(page, 1) == ["subsidy", "information_technology"]
+        context.close()
+
+
+def test_the_docs_show_every_route_even_where_keys_are_set(
+    browser: Browser, environment: None, running_server: RunningServer
+) -> None:
+    keyed = os.environ | {"POLICYTAG_API_KEYS": "secret"}
+    with running_server([sys.executable, "-m", "serving.cli", "serve"], keyed) as url:
+        context = browser.new_context()
+        page = context.new_page()
+        page.goto(f"{url}/docs")
+        expect(page.locator(".opblock")).to_have_count(10)
+        expect(page.locator(".authorize")).to_be_visible()
         context.close()
