@@ -1,7 +1,8 @@
 // The list of paragraphs: text, tags, the words a tag rests on, and the form to correct them.
 //
 // An item stays the same element as long as its document is shown: tags arrive in it, filters hide it. So whatever a
-// reader does in one item, nothing that happens elsewhere takes it away.
+// reader does in one item, nothing that happens elsewhere takes it away. Items stand in blocks, which the browser lays out
+// when they come into view.
 
 import { el, say } from "./dom.js";
 import { nameOf, t } from "./i18n.js";
@@ -10,6 +11,8 @@ import { slices } from "./offsets.js";
 
 /** Milliseconds that a tag is pointed at before its evidence is asked for: a pointer passing over asks for nothing. */
 const PAUSE = 80;
+/** Items of a block: of some hundred blocks a browser keeps in mind which are in view, of ten thousand items not. */
+const BLOCK = 50;
 
 /** The list of a document's paragraphs. */
 export class ParagraphList {
@@ -22,6 +25,7 @@ export class ParagraphList {
     this.root = root;
     this.actions = actions;
     this.items = [];
+    this.blocks = [];
     for (const [type, on, tell] of [["pointerover", true], ["pointerout", false], ["focusin", true, say], ["focusout", false], ["click", true, say]]) {
       root.addEventListener(type, (event) => this.onTag(event, on, tell));
     }
@@ -34,7 +38,12 @@ export class ParagraphList {
   /** Shows another document. */
   show(paragraphs, labels) {
     this.items = paragraphs.map((paragraph) => new Item(paragraph, labels, this.actions));
-    this.root.replaceChildren(...this.items.map((item) => item.element));
+    this.blocks = [];
+    for (let start = 0; start < this.items.length; start += BLOCK) {
+      const items = this.items.slice(start, start + BLOCK);
+      this.blocks.push({ items, element: el("div", { class: "block", role: "presentation" }, ...items.map((item) => item.element)) });
+    }
+    this.root.replaceChildren(...this.blocks.map((block) => block.element));
   }
 
   /** Writes anew what is known of these paragraphs. */
@@ -59,6 +68,11 @@ export class ParagraphList {
       if (!passing || paragraph.kind === "furniture") continue;
       above = paragraph.kind === "heading" ? [...paragraph.headings, paragraph.text].join(" › ") : path;
       shown += 1;
+    }
+    for (const { element, items } of this.blocks) {
+      const height = items.reduce((sum, item) => sum + (item.element.hidden ? 0 : item.height), 0);
+      element.hidden = !height;
+      element.style.containIntrinsicBlockSize = `${height}rem`;
     }
     return shown;
   }
@@ -86,8 +100,13 @@ class Item {
     this.path = el("p", { class: "path", hidden: true });
     this.text = el("p", { class: "text" }, text);
     this.body = el("div", { class: "body" }, el("span", { class: "number", "aria-hidden": "true" }, String(index + 1)), this.text);
-    this.element = el("li", { id: `p${index}`, class: `paragraph ${kind}`, value: index + 1, tabindex: "-1", "data-index": index }, this.path, this.body);
+    this.element = el("div", { role: "listitem", id: `p${index}`, class: `paragraph ${kind}`, tabindex: "-1", "data-index": index }, this.path, this.body);
     this.update();
+  }
+
+  /** About how high it is, in rem. */
+  get height() {
+    return 4 + 1.7 * Math.ceil(this.paragraph.chars / 46);
   }
 
   update() {

@@ -81,7 +81,7 @@ def paste(page: Page, text: str = DOCUMENT) -> None:
 
 
 def paragraphs(page: Page) -> list[str]:
-    return page.locator("#list > :not([hidden]) .text").all_inner_texts()
+    return page.locator("#list .paragraph:not([hidden]) .text").all_inner_texts()
 
 
 def tags(page: Page, index: int) -> list[str]:
@@ -243,7 +243,7 @@ def test_a_correction_that_was_not_sent_is_asked_for_before_it_is_lost(page: Pag
     expect(page.locator("#p1 form")).to_be_visible()
     page.once("dialog", lambda dialog: dialog.accept())
     page.click("#form button[type=submit]")
-    expect(page.locator("#list li")).to_have_count(1)
+    expect(page.locator("#list .paragraph")).to_have_count(1)
 
 
 def test_a_correction_may_take_its_paragraph_out_of_the_filter(page: Page) -> None:
