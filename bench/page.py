@@ -3,8 +3,8 @@
     python -m bench.page --paragraphs 10000
 
 Times are seconds since the file was chosen. "Blocked" is the longest time in which the page answered nothing (the
-browser's long tasks), before and after the last tag came; "frames" are the gaps between frames while it is scrolled from
-end to end. On a machine that does something else at the same time they are longer.
+browser's long tasks); "frames" are the gaps between frames while it is scrolled from end to end. On a machine that does
+something else at the same time they are longer.
 """
 
 from __future__ import annotations

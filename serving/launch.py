@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from policytag.errors import InputError
+from policytag.errors import InputError, PolicytagError
 from policytag.tagger import Tagger
+from serving.settings import Settings
 
 try:
     import resource
@@ -22,18 +23,28 @@ SERVICE = "serving.service:PolicyTagService"
 
 
 def serve(model: Path, host: str, port: int) -> NoReturn:
-    """Replaces this process by ``bentoml serve`` on a model that answers and a port that is free.
+    """Replaces this process by ``bentoml serve`` on a port that is free.
 
     Raises:
-        ArtifactError: If the model folder is missing, changed or does not answer as recorded.
         InputError: If the address cannot be listened on.
     """
-    Tagger.load(model, threads=1)
     address = _free_address(host, port)
     environment = os.environ | {"POLICYTAG_MODEL": str(model.resolve())}
     environment.setdefault("BENTOML_DO_NOT_TRACK", "True")
     command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--host", address, "--port", str(port)]
     os.execve(sys.executable, command, environment)
+
+
+def check_settings(folder: Path) -> None:
+    """Ends this process with one line if the environment's settings are of no use or the model does not answer.
+
+    Args:
+        folder: Where the workers will run: a Bento is served from its source root, wherever the command was given.
+    """
+    try:
+        Tagger.load(folder / Settings.from_environment().model, threads=1)
+    except PolicytagError as error:
+        sys.exit(f"policytag: {error}")
 
 
 def raise_open_files() -> None:

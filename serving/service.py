@@ -9,6 +9,7 @@ routes are `serving.routes`, mounted beside them. `serving.border.Border` stands
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
@@ -35,7 +36,7 @@ from serving.documents import Documents
 from serving.drain import drain_on_sigterm
 from serving.errors import ApiError
 from serving.health import Readiness
-from serving.launch import raise_open_files
+from serving.launch import check_settings, raise_open_files
 from serving.models import Models
 from serving.routes import routes
 from serving.scheduler import Scheduler
@@ -75,6 +76,12 @@ class PolicyTagService:
         self._documents = Documents(self.scheduler, settings.limits.seconds)
         self._corrections = Corrections(settings.corrections)
         self._ready = Readiness(self.models, self.scheduler)
+
+    @bentoml.on_deployment
+    @staticmethod
+    def check() -> None:
+        """Called in the process that starts the workers, before there are any: they would be started over and over."""
+        check_settings(Path(PolicyTagService.working_dir))
 
     @bentoml.on_startup
     async def start(self) -> None:

@@ -76,7 +76,10 @@ def test_the_examples_of_deployment_are_what_the_service_reads() -> None:
 
 @pytest.mark.slow
 def test_a_built_bento_holds_the_model_and_answers(
-    tiny_model: Path, tmp_path: Path, running_server: Callable[[list[str], dict[str, str]], AbstractContextManager[str]]
+    tiny_model: Path,
+    tmp_path: Path,
+    running_server: Callable[[list[str], dict[str, str]], AbstractContextManager[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source, home = tmp_path / "source", tmp_path / "home"
     for package in ("policytag", "serving"):
@@ -94,6 +97,7 @@ def test_a_built_bento_holds_the_model_and_answers(
     for file in ("templates/report.html.j2", "web/index.html", "web/samples/004_f2349a8e578e908b.txt"):
         assert (built / "src" / "serving" / file).is_file()
 
+    monkeypatch.chdir(tmp_path)  # where there is no models/current
     with running_server([*bentoml, "serve", str(built)], environment) as url:
         answer = httpx.post(f"{url}/v1/tag", json={"paragraphs": [{"id": "a", "text": "补贴"}]})
     assert answer.json()["results"][0]["instruments"][0]["id"] == "subsidy"

@@ -77,17 +77,27 @@ def test_a_taken_port_is_one_line(server: str) -> None:
     )
 
 
-def test_a_model_that_is_missing_or_changed_is_one_line(
-    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+COMMANDS = (["serving.cli", "serve"], ["bentoml", "serve", "serving.service:PolicyTagService"])
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=["policytag", "bentoml"])
+def test_a_model_that_is_missing_or_changed_or_a_setting_of_no_use_is_one_line(
+    environment: None, tiny_model: Path, tmp_path: Path, command: list[str]
 ) -> None:
-    assert main(["serve", "--model", str(tmp_path / "none")]) == 1
     copy = tmp_path / "copy"
     shutil.copytree(tiny_model, copy)
     (copy / "model.onnx").write_bytes(b"other")
-    assert main(["serve", "--model", str(copy)]) == 1
-    missing, changed = capsys.readouterr().err.splitlines()
-    assert missing.startswith(f"policytag: {tmp_path / 'none'}: no such model folder")
-    assert changed.startswith(f"policytag: {copy / 'model.onnx'}: changed since the model was made")
+    for settings, expected in (
+        ({"POLICYTAG_MODEL": str(tmp_path / "none")}, f"{tmp_path / 'none'}: no such model folder"),
+        ({"POLICYTAG_MODEL": str(copy)}, f"{copy / 'model.onnx'}: changed since the model was made"),
+        ({"POLICYTAG_THREADS": "many"}, "POLICYTAG_THREADS: 'many'; expected a whole number"),
+    ):
+        port = free_port()
+        arguments = [sys.executable, "-m", *command, "--port", str(port)]
+        done = subprocess.run(arguments, env=os.environ | settings, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        [line] = done.stderr.splitlines()
+        assert line.startswith(f"policytag: {expected}")
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1"])
@@ -98,11 +108,14 @@ def test_a_port_that_is_none_is_a_usage_error(port: str) -> None:
 
 
 def test_an_unknown_host_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--host", "203.0.113.1", "--port", str(free_port())]) == 1
+    assert "check --host" in capsys.readouterr().err
+
+
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    assert main(["serve", "--host", "203.0.113.1", "--port", str(port)]) == 1
-    assert "check --host" in capsys.readouterr().err
+        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
