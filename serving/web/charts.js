@@ -39,7 +39,7 @@ function toggle(id, style, about, parts, filter, onFilter) {
 export function renderStrip(root, paragraphs, labels, filter, passes, onPick) {
   const cells = groups(paragraphs.filter((paragraph) => paragraph.kind !== "furniture"), CELLS);
   const single = cells.every((cell) => cell.paragraphs.length === 1);
-  const rows = Object.values(FACETS).map((key) => el("div", { class: "strip" }, ...cells.map((cell) => newCell(cell, key, labels, filter, passes))));
+  const rows = Object.values(FACETS).map((key) => el("div", { class: single ? "strip" : "strip dense" }, ...cells.map((cell) => newCell(cell, key, labels, filter, passes))));
   const pick = (event) => event.target.dataset.index && onPick(Number(event.target.dataset.index));
   const about = t(single ? "stripAbout" : "stripGroups");
   root.replaceChildren(el("div", { role: "img", "aria-label": about, onclick: pick }, ...rows), el("p", { class: "soft" }, about));

@@ -99,8 +99,8 @@ class Item {
     const { index, kind, text } = paragraph;
     this.path = el("p", { class: "path", hidden: true });
     this.text = el("p", { class: "text" }, text);
-    this.body = el("div", { class: "body" }, el("span", { class: "number", "aria-hidden": "true" }, String(index + 1)), this.text);
-    this.element = el("div", { role: "listitem", id: `p${index}`, class: `paragraph ${kind}`, tabindex: "-1", "data-index": index }, this.path, this.body);
+    this.inside = el("div", { class: "inside" }, el("span", { class: "number", "aria-hidden": "true" }, String(index + 1)), this.text);
+    this.element = el("div", { role: "listitem", id: `p${index}`, class: `paragraph ${kind}`, tabindex: "-1", "data-index": index }, this.path, this.inside);
     this.update();
   }
 
@@ -189,7 +189,7 @@ class Item {
       event.preventDefault();
       this.submit();
     });
-    this.body.append(this.form);
+    this.inside.append(this.form);
     this.edit?.setAttribute("aria-expanded", "true");
   }
 

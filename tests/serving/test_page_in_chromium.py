@@ -100,6 +100,12 @@ def test_pasted_text_comes_back_in_paragraphs_with_tags(page: Page) -> None:
     assert paragraphs(page)[-1] == "附件下载"
 
 
+def test_headings_and_body_stand_in_one_column(page: Page) -> None:
+    paste(page)
+    left = page.locator("#list .text").evaluate_all("(texts) => texts.map((text) => text.getBoundingClientRect().left)")
+    assert len(set(left[:4])) == 1
+
+
 def test_text_that_looks_like_html_stays_text(page: Page) -> None:
     paste(page, "<img src=x onerror=alert(1)>补贴</p><script>alert(2)</script>")
     assert paragraphs(page) == ["<img src=x onerror=alert(1)>补贴</p><script>alert(2)</script>"]
