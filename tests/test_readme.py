@@ -89,6 +89,14 @@ def test_curl_and_the_python_code_get_tags_from_a_running_service(
         assert "资金补贴" in done.stdout
 
 
+def test_every_error_code_of_the_service_is_on_the_page() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in Path("serving").glob("*.py"))
+    codes = set(re.findall(r"""(?:[1-5]\d\d, |\d: \(|code=|code, message = |INTERNAL = \()"([a-z_]+)\"""", source))
+    assert {"invalid_json", "unauthorized", "internal_error", "blank_text", "not_found", "overloaded"} <= codes
+    codes -= {"client_closed_request"}  # nobody is left to read it
+    assert codes <= set(re.findall(r"`([a-z_]+)`", Path("README.md").read_text(encoding="utf-8")))
+
+
 @pytest.mark.parametrize("command", MEASURING)
 def test_the_measurements_take_what_the_page_gives_them(command: str) -> None:
     """They are run at a small size where they are at home, in tests/serving/test_faults.py."""
