@@ -7,6 +7,7 @@ Needs the extra ``policytag[ray]``, on every machine of the cluster, and a model
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -24,6 +25,10 @@ from serving.tagging.chunks import CHUNK_ITEMS, RowOptions
 if TYPE_CHECKING:
     import pyarrow as pa
     import ray.data
+
+HELPERS = 2
+"""Processors that Ray counts for what reads and for what leaves out the rows that the checkpoint has. Both do little,
+but without a place for each, beside that of a model, a run that is taken up waits for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,8 @@ def tag(request: ClusterRun) -> Counter[str]:
     suffix = _suffix(request.inputs)
     _prepare(request)
     Tagger.load(request.model, threads=1)  # what is wrong with it is told here, not in a log of the cluster
-    dashboard = None if request.address else False
-    ray.init(address=request.address, include_dashboard=dashboard, ignore_reinit_error=True, log_to_driver=False)
+    own = {} if request.address else {"include_dashboard": False, "num_cpus": (os.cpu_count() or 1) + HELPERS}
+    ray.init(address=request.address, ignore_reinit_error=True, log_to_driver=False, **own)
     DataContext.get_current().checkpoint_config = CheckpointConfig(
         id_column=request.reading.id_column or ID_COLUMN,
         checkpoint_path=f"{request.output}.checkpoint",
@@ -123,7 +128,7 @@ def _tagged(rows: ray.data.Dataset, request: ClusterRun) -> ray.data.Dataset:
 
     resources = ray.cluster_resources()
     gpus = int(resources.get("GPU", 0))
-    actors = request.actors or gpus or max(1, int(resources.get("CPU", 1)))
+    actors = request.actors or gpus or max(1, int(resources.get("CPU", 1)) - HELPERS)
     return rows.map_batches(
         BatchTagger,  # pyright: ignore[reportArgumentType]
         fn_constructor_args=(str(request.model.resolve()), request.rows, request.reading, gpus > 0),
