@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from serving.cli import main
+from serving.launch import check_settings
 
 RunningServer = Callable[[list[str], dict[str, str]], AbstractContextManager[str]]
 
@@ -77,27 +78,33 @@ def test_a_taken_port_is_one_line(server: str) -> None:
     )
 
 
-COMMANDS = (["serving.cli", "serve"], ["bentoml", "serve", "serving.service:PolicyTagService"])
+@pytest.mark.parametrize(
+    "command", [["serving.cli", "serve"], ["bentoml", "serve", "serving.service:PolicyTagService"]]
+)
+def test_a_model_that_is_missing_ends_both_commands_with_one_line(
+    environment: None, tmp_path: Path, command: list[str]
+) -> None:
+    arguments = [sys.executable, "-m", *command, "--port", str(free_port())]
+    settings = os.environ | {"POLICYTAG_MODEL": str(tmp_path / "none")}
+    done = subprocess.run(arguments, env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"policytag: {tmp_path / 'none'}: no such model folder")
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=["policytag", "bentoml"])
-def test_a_model_that_is_missing_or_changed_or_a_setting_of_no_use_is_one_line(
-    environment: None, tiny_model: Path, tmp_path: Path, command: list[str]
+def test_a_model_that_was_changed_and_a_setting_of_no_use_are_told_before_the_workers_start(
+    environment: None, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(tiny_model, copy)
+    check_settings(tmp_path)
     (copy / "model.onnx").write_bytes(b"other")
-    for settings, expected in (
-        ({"POLICYTAG_MODEL": str(tmp_path / "none")}, f"{tmp_path / 'none'}: no such model folder"),
-        ({"POLICYTAG_MODEL": str(copy)}, f"{copy / 'model.onnx'}: changed since the model was made"),
-        ({"POLICYTAG_THREADS": "many"}, "POLICYTAG_THREADS: 'many'; expected a whole number"),
-    ):
-        port = free_port()
-        arguments = [sys.executable, "-m", *command, "--port", str(port)]
-        done = subprocess.run(arguments, env=os.environ | settings, capture_output=True, text=True, check=False)
-        assert done.returncode == 1
-        [line] = done.stderr.splitlines()
-        assert line.startswith(f"policytag: {expected}")
+    monkeypatch.setenv("POLICYTAG_MODEL", "copy")
+    with pytest.raises(SystemExit, match=f"policytag: {copy / 'model.onnx'}: changed since the model was made"):
+        check_settings(tmp_path)
+    monkeypatch.setenv("POLICYTAG_THREADS", "many")
+    with pytest.raises(SystemExit, match="policytag: POLICYTAG_THREADS: 'many'; expected a whole number"):
+        check_settings(tmp_path)
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1"])
