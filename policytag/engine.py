@@ -57,9 +57,7 @@ class Engine:
         out = np.empty((len(windows), self.num_labels), dtype=np.float32)
 
         def run(rows: list[int]) -> None:
-            ids = np.array([windows[row] for row in rows], dtype=np.int64)
-            [values] = self._session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})
-            out[rows] = np.asarray(values)
+            out[rows] = self.run([windows[row] for row in rows])
 
         lengths = [len(window) for window in windows]
         share = -(-sum(lengths) // self.threads)
@@ -72,6 +70,15 @@ class Engine:
             for _ in self._pool.map(run, reversed(groups)):
                 pass
         return out
+
+    def run(self, windows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Logits of windows that are all of one length, as one batch, in this thread.
+
+        Shape: ``w`` windows -> ``(w, L) float32``.
+        """
+        ids = np.array(windows, dtype=np.int64)
+        [values] = self._session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+        return np.asarray(values)
 
 
 def _session(onnx_file: Path) -> onnxruntime.InferenceSession:

@@ -148,7 +148,13 @@ class Taxonomy:
 
     def facet_columns(self, facet: str) -> tuple[int, ...]:
         """The columns of a facet, ascending."""
-        return tuple(column for column, label in enumerate(self.labels) if label.facet == facet)
+        return self._facets[facet]
+
+    @cached_property
+    def _facets(self) -> dict[str, tuple[int, ...]]:
+        return {
+            facet: tuple(column for column, label in enumerate(self.labels) if label.facet == facet) for facet in FACETS
+        }
 
 
 def _plain(value: Any) -> Any:

@@ -102,6 +102,19 @@ def _told() -> Iterator[None]:
         raise ApiError(500, "model_output_invalid", message) from None
 
 
+def check_room(scheduler: Scheduler, size: int) -> None:
+    """Refuses a request for which there is no place before its body is read.
+
+    Args:
+        size: Bytes of its body; a Chinese character has three, and in the model about one token.
+
+    Raises:
+        ApiError: 429 if there is none.
+    """
+    with _told():
+        scheduler.check_room(size // 3)
+
+
 def check_labels(taxonomy: Taxonomy, label_ids: Iterable[str], field: str, index: int | None = None) -> None:
     """Asks of each label whether there is one.
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from policytag.engine import MAX_BATCH_TOKENS
+from policytag.engine import MAX_BATCH_TOKENS, MIN_BATCH_TOKENS
 from policytag.tagger import Tagger
 
-LOOKAHEAD_TOKENS = 8 * MAX_BATCH_TOKENS
-"""Tokens that are encoded ahead of the network: enough to batch windows of like length, little enough to be quick."""
+LOOKAHEAD_TOKENS = 32 * MAX_BATCH_TOKENS
+"""Tokens that are encoded ahead of the network: enough to find windows of one length, little enough to be quick."""
 
 
 @dataclass(slots=True, eq=False)
@@ -25,6 +25,7 @@ class Scoring:
         truncated: Shape ``(n,) bool``; known for the texts that were encoded.
         encoded: How many texts were, from the first.
         windows: Windows of those that wait.
+        running: How many windows were taken and have not come back.
     """
 
     texts: Sequence[str]
@@ -33,6 +34,7 @@ class Scoring:
     truncated: NDArray[np.bool_]
     encoded: int = 0
     windows: list[Window] = field(default_factory=list)
+    running: int = 0
 
     @classmethod
     def of(cls, texts: Sequence[str], tagger: Tagger) -> Scoring:
@@ -51,6 +53,11 @@ class Scoring:
         """Whether no window waits and none is to come."""
         return self.encoded == len(self.texts) and not self.windows
 
+    @property
+    def finished(self) -> bool:
+        """Whether the logits are those of all windows."""
+        return self.all_taken and not self.running
+
 
 @dataclass(slots=True, eq=False)
 class Window:
@@ -62,12 +69,16 @@ class Window:
 
 
 def encode_ahead(scorings: Sequence[Scoring]) -> None:
-    """Encodes texts in the order given until `LOOKAHEAD_TOKENS` wait; at least one window of the first."""
+    """Encodes texts in the order given until `LOOKAHEAD_TOKENS` wait; at least one window of the first.
+
+    Not before half of them are used up: the tokenizer is quicker with many texts at once.
+    """
     ahead = sum(len(window.ids) for scoring in scorings for window in scoring.windows)
+    wanted = LOOKAHEAD_TOKENS if ahead < LOOKAHEAD_TOKENS // 2 else 0
     for scoring in scorings:
         first = scoring is scorings[0]
-        while scoring.encoded < len(scoring.texts) and (ahead < LOOKAHEAD_TOKENS or (first and not scoring.windows)):
-            ahead += _encode(scoring, LOOKAHEAD_TOKENS - ahead)
+        while scoring.encoded < len(scoring.texts) and (ahead < wanted or (first and not scoring.windows)):
+            ahead += _encode(scoring, wanted - ahead)
 
 
 def _encode(scoring: Scoring, tokens: int) -> int:
@@ -84,29 +95,34 @@ def _encode(scoring: Scoring, tokens: int) -> int:
     return sum(map(len, windows))
 
 
-def take_batch(lead: Scoring, windows: Sequence[Window]) -> list[Window]:
-    """Takes the lead's longest window and those of like length, so that rows x longest row <= `MAX_BATCH_TOKENS`.
+def take_batch(scorings: Sequence[Scoring], threads: int) -> list[Window]:
+    """Takes the first scoring's longest window and others of the same length, up to `MAX_BATCH_TOKENS`.
 
     Args:
-        windows: All that wait, the lead's and others'.
+        scorings: Of one model; the first has a window that waits.
+        threads: That take batches: less is taken where the rest would not employ the others.
     """
-    size = max(len(window.ids) for window in lead.windows)
-    batch: list[Window] = []
-    longest = size
-    for window in sorted(windows, key=lambda window: (abs(len(window.ids) - size), window.scoring is not lead)):
-        longest = max(longest, len(window.ids))
-        if batch and (len(batch) + 1) * longest > MAX_BATCH_TOKENS:
-            break
-        batch.append(window)
+    size = max(len(window.ids) for window in scorings[0].windows)
+    waiting = sum(len(window.ids) for scoring in scorings for window in scoring.windows)
+    tokens = min(max(waiting // threads, MIN_BATCH_TOKENS), MAX_BATCH_TOKENS)
+    alike = [window for scoring in scorings for window in scoring.windows if len(window.ids) == size]
+    batch = alike[: max(tokens // size, 1)]
     taken = set(map(id, batch))
     for scoring in {id(window.scoring): window.scoring for window in batch}.values():
+        waited = len(scoring.windows)
         scoring.windows = [window for window in scoring.windows if id(window) not in taken]
+        scoring.running += waited - len(scoring.windows)
     return batch
 
 
-def run_batch(batch: Sequence[Window]) -> None:
-    """Runs a batch and adds what it gives to the logits of its texts."""
-    rows = batch[0].scoring.tagger.engine.logits([window.ids for window in batch])
-    for window, row in zip(batch, rows, strict=True):
+def run_batch(batch: Sequence[Window]) -> NDArray[np.float32]:
+    """The logits of a batch, shape ``(len(batch), L) float32``."""
+    return batch[0].scoring.tagger.engine.run([window.ids for window in batch])
+
+
+def give_back(batch: Sequence[Window], logits: NDArray[np.float32]) -> None:
+    """Adds what `run_batch` gave to the logits of the batch's texts."""
+    for window, row in zip(batch, logits, strict=True):
         into = window.scoring.logits[window.text]
         np.maximum(into, row, out=into)
+        window.scoring.running -= 1

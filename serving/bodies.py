@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -43,14 +44,19 @@ class Json:
 
     Args:
         expected: What it must be.
+        admit: Asked, with the body's length, before it is read; raises `ApiError` to refuse it.
     """
 
-    def __init__(self, expected: type[Body]) -> None:
+    def __init__(self, expected: type[Body], admit: Callable[[int], None] | None = None) -> None:
         self.expected = expected
+        self.admit = admit
 
     def limit(self, headers: Headers, query: QueryParams) -> int:
         if not is_json(headers):
             raise ApiError(415, "unsupported_media_type", "send Content-Type: application/json, encoded as UTF-8")
+        if self.admit:
+            length = headers.get("content-length", "")
+            self.admit(int(length[:20]) if length.isdecimal() else 0)
         return MAX_BODY_BYTES
 
     def read(self, body: bytes, headers: Headers, query: QueryParams) -> Body:

@@ -9,6 +9,7 @@ there are have a moment to be used and are closed with the answer.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import threading
@@ -40,13 +41,15 @@ def drain_on_sigterm() -> None:
 
 def _stop_listening(loop: asyncio.AbstractEventLoop, server: uvicorn.Server) -> None:
     server.server_state.default_headers.append((b"connection", b"close"))
-    for listening in [sock for one in server.servers for sock in one.sockets]:
-        loop.remove_reader(listening.fileno())
-        with socket.socket(fileno=listening.dup().detach()) as own:
-            own.setblocking(False)
-            _take_waiting(loop, server, own)
-            # For all processes that share it. A worker that takes this one's place listens again, which revives it.
-            own.shutdown(socket.SHUT_RDWR)
+    for one in server.servers:
+        listening = [socket.socket(fileno=os.dup(sock.fileno())) for sock in one.sockets]
+        one.close()  # the loop takes no more connections; what it has goes on
+        for own in listening:
+            with own:
+                own.setblocking(False)
+                _take_waiting(loop, server, own)
+                # For all processes that share it. A worker that takes this one's place listens again, which revives it.
+                own.shutdown(socket.SHUT_RDWR)
 
 
 def _take_waiting(loop: asyncio.AbstractEventLoop, server: uvicorn.Server, listening: socket.socket) -> None:

@@ -1,8 +1,9 @@
-"""Texts of many requests through the model: a bounded queue, batches by tokens across requests, one inference thread.
+"""Texts of many requests through the model: a bounded queue, batches by tokens across requests, inference threads.
 
-The event loop admits and waits; a thread encodes, batches and runs. Who is due first is served first: a request is due
-when it came plus the time its own text takes, so that a short one does not wait behind a long one, nor a long one for
-ever. A request whose client left or whose deadline passed is dropped where it is; what is left of it is not computed.
+The event loop admits and waits; each thread encodes, takes a batch and runs it, one encoding while another runs. Who is
+due first is served first: a request is due when it came plus the time its own text takes, so that a short one does not
+wait behind a long one, nor a long one for ever. A request whose client left or whose deadline passed is dropped where
+it is; what is left of it is not computed.
 
 Knows neither HTTP nor tags.
 """
@@ -13,6 +14,8 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -25,13 +28,15 @@ from numpy.typing import NDArray
 
 from policytag.tagger import Tagger
 from serving import metrics
-from serving.batching import Scoring, Window, encode_ahead, run_batch, take_batch
+from serving.batching import Scoring, Window, encode_ahead, give_back, run_batch, take_batch
 
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 MAX_RETRY_SECONDS = 60
+NICE = 5
+"""How far the inference threads stand back behind the event loop, which has little to do and must do it at once."""
 
 
 class QueueFullError(Exception):
@@ -89,31 +94,55 @@ class _Job:
     done: asyncio.Future[Any]
     due: float = 0.0
     dropped: bool = False
+    called: bool = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something left of it to begin."""
+        if self.dropped or self.done.done():
+            return False
+        return not self.work.all_taken if isinstance(self.work, Scoring) else not self.called
 
 
 class Scheduler:
-    """The queue and the thread that works it off.
+    """The queue and the threads that work it off.
 
     Args:
         current: Gives the model that new requests are computed by.
         limits: Bounds of the queue.
+        threads: Batches computed at once.
     """
 
-    def __init__(self, current: Callable[[], Tagger], limits: Limits) -> None:
+    def __init__(self, current: Callable[[], Tagger], limits: Limits, threads: int = 1) -> None:
         self.limits = limits
         self._current = current
         self._jobs: list[_Job] = []
         self._tokens = 0
         self._tokens_a_second = 10_000.0  # a guess until the first batches are measured
-        self._changed = threading.Condition()
+        self._changed = threading.Condition()  # its lock: jobs, tokens, what waits and runs; held for a moment only
+        self._choosing = threading.Lock()  # one thread encodes and takes at a time; the event loop never waits for it
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"inference {number}", daemon=True) for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def alive(self) -> bool:
-        """Whether the inference thread runs."""
-        return self._thread.is_alive()
+        """Whether an inference thread runs."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def check_room(self, tokens: int) -> None:
+        """Asks whether a request of so many tokens would be admitted now.
+
+        Raises:
+            QueueFullError: If there is no place.
+        """
+        full = len(self._jobs) >= self.limits.requests or self._tokens + tokens > self.limits.tokens
+        if full and self._jobs:
+            wait = math.ceil(self._tokens / self._tokens_a_second)
+            raise QueueFullError(min(max(wait, 1), MAX_RETRY_SECONDS))
 
     async def score(self, texts: Sequence[str], *, tagger: Tagger | None = None, urgent: bool = False) -> Scored:
         """The logits of texts, all by one model. Cancelling it drops what is not yet computed.
@@ -132,7 +161,7 @@ class Scheduler:
         return Scored(scoring.tagger, scoring.logits, scoring.truncated)
 
     async def call(self, function: Callable[[], T], tokens: int) -> T:
-        """Whatever else asks a model, in the inference thread, in one go.
+        """Whatever else asks a model, in an inference thread, in one go.
 
         Args:
             tokens: About how many it asks about.
@@ -157,11 +186,12 @@ class Scheduler:
             raise DeadlineError(f"not computed within {self.limits.seconds:g} s") from None
 
     def close(self) -> None:
-        """Ends the thread once the queue is empty."""
+        """Ends the threads once the queue is empty."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     async def _waited(self, work: Scoring | Callable[[], Any], tokens: int, urgent: bool = False) -> Any:
         job = _Job(work, tokens, asyncio.get_running_loop().create_future())
@@ -174,11 +204,8 @@ class Scheduler:
 
     def _admit(self, job: _Job, urgent: bool) -> None:
         with self._changed:
-            full = len(self._jobs) >= self.limits.requests or self._tokens + job.tokens > self.limits.tokens
-            if full and self._jobs and not urgent:
-                wait = math.ceil(self._tokens / self._tokens_a_second)
-                raise QueueFullError(min(max(wait, 1), MAX_RETRY_SECONDS))
             if not urgent:
+                self.check_room(job.tokens)
                 job.due = time.monotonic() + job.tokens / self._tokens_a_second
             self._jobs.append(job)
             self._count(job.tokens)
@@ -196,53 +223,80 @@ class Scheduler:
         metrics.QUEUE_TOKENS.set(self._tokens)
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                while not (jobs := [job for job in self._jobs if not (job.dropped or job.done.done())]):
-                    if self._closed:
-                        return
-                    self._changed.wait()
+        _stand_back()
+        while self._wait():
             try:
-                self._step(sorted(jobs, key=lambda job: job.due))
+                begin = self._choose()
+                if begin:
+                    begin()
             except Exception:
                 # Whatever it was, it must not end the thread: the jobs fail, the next ones are tried.
                 logger.exception("a batch failed")
 
-    def _step(self, jobs: Sequence[_Job]) -> None:
-        """Encodes and runs one batch for the job that is due first, filled with windows of the others.
+    def _wait(self) -> bool:
+        """Waits until there is something to begin; False if there is nothing and nothing will come."""
+        with self._changed:
+            while not any(job.waits for job in self._jobs):
+                if self._closed:
+                    return False
+                self._changed.wait()
+            return True
 
-        Args:
-            jobs: At least one, none finished, by due time.
-        """
-        lead = jobs[0].work
-        if not isinstance(lead, Scoring):
-            _call(jobs[0], lead)
-            return
-        sharing = {
-            id(job.work): job for job in jobs if isinstance(job.work, Scoring) and job.work.tagger is lead.tagger
-        }
-        scorings = [job.work for job in sharing.values() if isinstance(job.work, Scoring)]
-        affected = [jobs[0]]
+    def _choose(self) -> Callable[[], None] | None:
+        """What is to be done for the job that is due first; None if another thread does it already."""
+        with self._choosing:
+            with self._changed:
+                jobs = sorted((job for job in self._jobs if job.waits), key=lambda job: job.due)
+            if not jobs:
+                return None
+            lead = jobs[0].work
+            if isinstance(lead, Scoring):
+                return self._take([job for job in jobs if _is_of(job.work, lead.tagger)])
+            jobs[0].called = True
+            return partial(_call, jobs[0], lead)
+
+    def _take(self, jobs: Sequence[_Job]) -> Callable[[], None]:
+        """Encodes for jobs of one model, by due time, and takes a batch of them, which is to be run."""
+        sharing = {id(job.work): job for job in jobs}
+        scorings = [job.work for job in jobs if isinstance(job.work, Scoring)]
         try:
             encode_ahead(scorings)
-            batch = take_batch(lead, [window for scoring in scorings for window in scoring.windows])
-            affected = [sharing[key] for key in {id(window.scoring): None for window in batch}]
-            self._run(batch)
+            with self._changed:
+                batch = take_batch(scorings, len(self._threads))
+                if any(job.waits for job in jobs):
+                    self._changed.notify()
+        except Exception as error:
+            _fail(jobs[0], error)
+            raise
+        return partial(self._run, batch, [sharing[key] for key in {id(window.scoring): None for window in batch}])
+
+    def _run(self, batch: Sequence[Window], affected: Sequence[_Job]) -> None:
+        started = time.monotonic()
+        try:
+            logits = run_batch(batch)
         except Exception as error:
             for job in affected:
                 _fail(job, error)
             raise
-        for job in affected:
-            if isinstance(job.work, Scoring) and job.work.all_taken:
-                _settle(job, partial(job.done.set_result, None))
-
-    def _run(self, batch: Sequence[Window]) -> None:
-        started = time.monotonic()
-        run_batch(batch)
         tokens = sum(len(window.ids) for window in batch)
-        rate = tokens / max(time.monotonic() - started, 1e-6)
-        self._tokens_a_second += 0.1 * (rate - self._tokens_a_second)
+        rate = len(self._threads) * tokens / max(time.monotonic() - started, 1e-6)
+        with self._changed:
+            give_back(batch, logits)
+            finished = [job for job in affected if isinstance(job.work, Scoring) and job.work.finished]
+            self._tokens_a_second += 0.1 * (rate - self._tokens_a_second)
+        for job in finished:
+            _settle(job, partial(job.done.set_result, None))
         metrics.BATCH_TOKENS.observe(tokens)
+
+
+def _is_of(work: Scoring | Callable[[], Any], tagger: Tagger) -> bool:
+    return isinstance(work, Scoring) and work.tagger is tagger
+
+
+def _stand_back() -> None:
+    """Lowers this thread's priority, where threads have one of their own."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 def _call(job: _Job, function: Callable[[], Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Self
 import bentoml
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
+from starlette.responses import Response
 
 MAX_PARAGRAPHS = 256
 MAX_EXPLAINED = 16
@@ -36,6 +37,15 @@ class Body(bentoml.IODescriptor):
     async def from_http_request(cls, request: Request, serde: Any) -> Self:
         """The body that `serving.border` checked."""
         return request.scope["state"][BODY]
+
+
+class Answer(bentoml.IODescriptor):
+    """An answer that is written once and sent in one piece; BentoML would send it in three."""
+
+    @classmethod
+    async def to_http_response(cls, obj: Self, serde: Any) -> Response:
+        """The answer as JSON."""
+        return Response(obj.model_dump_json(), media_type="application/json")
 
 
 Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS, description="Comes back with the answer.")]
@@ -136,7 +146,7 @@ class ModelOut(BaseModel):
     taxonomy: str
 
 
-class TagResponse(BaseModel):
+class TagResponse(Answer):
     """The answer of ``POST /v1/tag``: one result a paragraph, in the order of the request."""
 
     model: ModelOut

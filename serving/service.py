@@ -9,6 +9,7 @@ routes are `serving.routes`, mounted beside them. `serving.border.Border` stands
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from starlette.responses import Response
 
 from policytag.corrections import Corrections
 from serving import uploads
-from serving.answers import tag_paragraphs
+from serving.answers import check_room, tag_paragraphs
 from serving.bodies import Json
 from serving.border import Border
 from serving.correcting import keep
@@ -64,6 +65,7 @@ BENTOML_SECONDS = 300
     name="policytag",
     workers=1,
     traffic={"timeout": BENTOML_SECONDS},
+    tracing={"excluded_urls": ".*"},  # spans that nobody collects cost a tenth of a request
     http={"host": "127.0.0.1"},  # pyright: ignore[reportArgumentType]  # what it means is what IPv4Address is read from
 )
 class PolicyTagService:
@@ -72,7 +74,7 @@ class PolicyTagService:
     def __init__(self) -> None:
         settings = Settings.from_environment()
         self.models = Models(settings.model, settings.threads)
-        self.scheduler = Scheduler(lambda: self.models.current, settings.limits)
+        self.scheduler = Scheduler(lambda: self.models.current, settings.limits, settings.threads)
         self._documents = Documents(self.scheduler, settings.limits.seconds)
         self._corrections = Corrections(settings.corrections)
         self._ready = Readiness(self.models, self.scheduler)
@@ -88,6 +90,8 @@ class PolicyTagService:
         """Called in the worker's event loop before it listens."""
         raise_open_files()
         drain_on_sigterm()
+        # The inference threads employ the processors; a tokenizer's own threads would get in their way.
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
     @bentoml.on_shutdown
     def close(self) -> None:
@@ -170,8 +174,12 @@ class PolicyTagService:
             return error.response()
 
 
+def _admit(size: int) -> None:
+    check_room(bentoml.get_current_service().scheduler, size)
+
+
 BODIES = {
-    "/v1/tag": Json(TagRequest),
+    "/v1/tag": Json(TagRequest, _admit),
     "/v1/tag-document": uploads.Documents(DocumentRequest, DocumentUpload, ("scores", "explain")),
     "/v1/paragraphs": uploads.Documents(TextRequest, TextUpload),
     "/v1/corrections": Json(CorrectionsRequest),

@@ -27,8 +27,8 @@ class Gate:
         self.open = threading.Event()
         self.open.set()
         self.error: Exception | None = None
-        self._run = tagger.engine.logits
-        tagger.engine.logits = self  # type: ignore[method-assign]
+        self._run = tagger.engine.run
+        tagger.engine.run = self  # type: ignore[method-assign]
 
     def __call__(self, windows: Sequence[Sequence[int]]) -> Any:
         self.batches.append(len(windows))
@@ -92,6 +92,38 @@ def test_logits_are_those_of_the_tagger_whatever_else_is_asked(
             assert answer.tagger is tagger
 
     run(test)
+
+
+def test_several_threads_give_the_logits_of_the_tagger_to_the_bit(tagger: Tagger) -> None:
+    expected, truncated = tagger.logits(TEXTS)
+    works = Scheduler(lambda: tagger, ROOMY, threads=3)
+
+    async def test() -> None:
+        orders = [np.random.default_rng(seed).permutation(len(TEXTS)) for seed in range(60)]
+        answers = await asyncio.gather(*(works.score([TEXTS[i] for i in order]) for order in orders))
+        for order, answer in zip(orders, answers, strict=True):
+            np.testing.assert_array_equal(answer.logits, expected[order])
+            np.testing.assert_array_equal(answer.truncated, truncated[order])
+
+    run(test)
+    works.close()
+    assert not works.alive
+
+
+def test_while_one_thread_runs_a_batch_another_begins_the_next(tagger: Tagger, gate: Gate) -> None:
+    works = Scheduler(lambda: tagger, ROOMY, threads=2)
+
+    async def test() -> None:
+        gate.open.clear()
+        asked = [asyncio.create_task(works.score([text])) for text in ("补贴", "人才引进")]
+        await arrived(gate)
+        await arrived(gate)
+        gate.open.set()
+        await asyncio.gather(*asked)
+        assert gate.batches == [1, 1]
+
+    run(test)
+    works.close()
 
 
 def test_requests_share_batches_and_no_batch_is_too_large(scheduler: Callable[[], Scheduler], gate: Gate) -> None:

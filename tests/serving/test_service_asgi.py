@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from policytag.errors import ArtifactError
 from serving.health import FRESH_SECONDS
+from serving.scheduler import QueueFullError
 from serving.schemas import MAX_BODY_BYTES
 
 JSON = {"content-type": "application/json"}
@@ -293,12 +294,22 @@ def test_a_failing_handler_gets_the_envelope(client: TestClient, monkeypatch: py
         raise RuntimeError("secret")
 
     engine = bentoml.get_current_service().models.current.engine
-    monkeypatch.setattr(engine, "logits", fail)
+    monkeypatch.setattr(engine, "run", fail)
     answer = tag(client, "补贴")
     error(answer, 500, "internal_error")
     assert "secret" not in answer.text
     monkeypatch.setattr(bentoml, "get_current_service", lambda: fail(None))
     error(client.get("/v1/taxonomy"), 500, "internal_error")
+
+
+def test_a_full_queue_refuses_before_the_body_is_looked_at(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise QueueFullError(7)
+
+    monkeypatch.setattr(bentoml.get_current_service().scheduler, "check_room", full)
+    answer = client.post("/v1/tag", content=b"{no JSON", headers={"content-type": "application/json"})
+    error(answer, 429, "overloaded")
+    assert answer.headers["retry-after"] == "7"
 
 
 def test_the_taxonomy_is_told_whole(client: TestClient) -> None:

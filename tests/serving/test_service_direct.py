@@ -51,7 +51,7 @@ def test_a_blank_text_gets_an_error_and_its_neighbours_an_answer(service: Any) -
 
 def test_numbers_that_are_not_finite_are_never_tags(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        service.models.current.engine, "logits", lambda windows: np.full((len(windows), 18), np.nan, np.float32)
+        service.models.current.engine, "run", lambda windows: np.full((len(windows), 18), np.nan, np.float32)
     )
     answer = asyncio.run(service.tag(paragraphs=[ParagraphIn(id="a", text="补贴")]))
     assert isinstance(answer, Response)
