@@ -34,7 +34,7 @@ from serving.document_schemas import (
     TextUpload,
 )
 from serving.documents import Documents
-from serving.drain import drain_on_sigterm
+from serving.drain import ask_until_stopped, drain_on_sigterm
 from serving.errors import ApiError
 from serving.health import Readiness
 from serving.launch import check_settings, raise_open_files
@@ -84,6 +84,7 @@ class PolicyTagService:
     def check() -> None:
         """Called in the process that starts the workers, before there are any: they would be started over and over."""
         check_settings(Path(PolicyTagService.working_dir))
+        ask_until_stopped()
 
     @bentoml.on_startup
     async def start(self) -> None:
