@@ -324,6 +324,7 @@ def _arguments(config: Config, num_windows: int, folder: Path, *, keep: bool) ->
         report_to="none",
         disable_tqdm=True,
         ddp_find_unused_parameters=False,
+        average_tokens_across_devices=False,  # would multiply a loss that is a mean already by the processes
     )
 
 
