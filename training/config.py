@@ -44,6 +44,7 @@ class Config:
         threads: CPU threads; 0 leaves it to torch.
         seed: Of the new head, the order of the data, dropout, the held-out split and the bootstrap.
         holdout_share: Share of the paragraphs held out where a split is needed, in (0, 0.5].
+        calibration_skips: Held-out rows with this ``sample`` are neither calibrated nor measured on.
         threshold_shrink: Support at which a label's own threshold and the shared one count the same.
         threshold_min: Lower bound of every threshold.
         threshold_max: Upper bound of every threshold.
@@ -71,6 +72,7 @@ class Config:
     threads: int
     seed: int
     holdout_share: float
+    calibration_skips: str
     threshold_shrink: float
     threshold_min: float
     threshold_max: float

@@ -116,7 +116,8 @@ def fit(request: Request, config: Config) -> dict[str, Any]:
     described = _data_report(request, data)
     log.info("%d paragraphs to learn from, %d to calibrate on, %d to measure on",
              len(data.train), len(data.calibration), len(data.dev))  # fmt: skip
-    distances = _baseline_distances(data, config) if request.with_baseline else None
+    with_baseline = request.with_baseline and processes.is_first()
+    distances = _baseline_distances(data, config) if with_baseline else None
     with _work(request, data, config) as work, tempfile.TemporaryDirectory() as scratch:
         start = finetune.prepare(request.encoder, taxonomy, config, Path(scratch))
         texts = [row.text for row in data.train]
@@ -214,12 +215,17 @@ def _check_apart(rows: Sequence[Annotation], dev: Sequence[Annotation]) -> None:
 
 
 def split(rows: Sequence[Annotation], config: Config) -> tuple[list[Annotation], list[Annotation]]:
-    """Held-out rows and rows to learn from; documents stay whole. Teachers' opinions are only learnt from."""
+    """Held-out rows and rows to learn from; documents stay whole.
+
+    Teachers' opinions are only learnt from. Rows of held-out documents that were chosen because a model doubted them
+    (`Config.calibration_skips`) are in neither, where there are others.
+    """
     read = [row for row in rows if not row.soft]
     held = splits.hold_out([row.doc for row in read], gold_matrix(read), config.holdout_share, config.seed)
     held_out = [row for row, out in zip(read, held, strict=True) if out]
     docs = {row.doc for row in held_out}
-    return held_out, [row for row in rows if row.doc not in docs]
+    representative = [row for row in held_out if row.extra.get("sample") != config.calibration_skips]
+    return representative or held_out, [row for row in rows if row.doc not in docs]
 
 
 def calibrate(logits: NDArray[np.float32], gold: NDArray[np.bool_], config: Config) -> Calibration:

@@ -226,6 +226,17 @@ def test_figures_on_dev_leave_calibration_to_held_out_documents(
     assert docs[2] == {"x"}
 
 
+def test_held_out_rows_that_a_model_doubted_are_left_out_unless_there_are_no_others(
+    taxonomy: Taxonomy, brief: Config, rows_file: Path
+):
+    rows = annotations.read([rows_file], taxonomy)
+    held_out, rest = fit.split(rows, brief)
+    doubted = [replace(row, extra={"sample": "uncertain"}) if row in held_out[1:] else row for row in rows]
+    assert fit.split(doubted, brief) == ([held_out[0]], rest)
+    every = [replace(row, extra={"sample": "uncertain"}) for row in rows]
+    assert len(fit.split(every, brief)[0]) == len(held_out)
+
+
 def test_calibrating_on_dev_leaves_all_rows_to_learn_from(
     ask: Callable[..., fit.Request], taxonomy: Taxonomy, brief: Config, dev_file: Path
 ):
