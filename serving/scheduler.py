@@ -14,8 +14,6 @@ import asyncio
 import contextlib
 import logging
 import math
-import os
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -35,8 +33,6 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 MAX_RETRY_SECONDS = 60
-NICE = 5
-"""How far the inference threads stand back behind the event loop, which has little to do and must do it at once."""
 
 
 class QueueFullError(Exception):
@@ -223,7 +219,6 @@ class Scheduler:
         metrics.QUEUE_TOKENS.set(self._tokens)
 
     def _work(self) -> None:
-        _stand_back()
         while self._wait():
             try:
                 begin = self._choose()
@@ -291,12 +286,6 @@ class Scheduler:
 
 def _is_of(work: Scoring | Callable[[], Any], tagger: Tagger) -> bool:
     return isinstance(work, Scoring) and work.tagger is tagger
-
-
-def _stand_back() -> None:
-    """Lowers this thread's priority, where threads have one of their own."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 def _call(job: _Job, function: Callable[[], Any]) -> None:
