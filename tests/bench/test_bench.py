@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import contenders, gemm, growth, report
+from bench import contenders, gemm, growth, losses, report
 from bench.timing import Timing, in_turns
 
 SMALL = {"hidden_size": 2, "intermediate_size": 3, "num_hidden_layers": 2}
@@ -72,3 +72,11 @@ def test_the_plot_is_written_where_matplotlib_is(result: dict[str, object], tmp_
     report.write(result, tmp_path)
     assert "paragraphs/s" in (tmp_path / "table.md").read_text(encoding="utf-8")
     assert (tmp_path / "growth.svg").stat().st_size > 1000
+
+
+def test_losses_are_read_from_both_kinds_of_log(tmp_path: Path) -> None:
+    pretrained, fitted = tmp_path / "log.jsonl", tmp_path / "fit.log"
+    pretrained.write_text('{"step": 10, "train_mlm": 9.5}\n{"step": 20, "validation_mlm": 9.0}\n', encoding="utf-8")
+    fitted.write_text("INFO training.finetune: step 3 of 75, loss 0.1318\nINFO other\n", encoding="utf-8")
+    assert losses.curves(pretrained) == {losses.MASKED: [(10, 9.5)], losses.HELD_OUT: [(20, 9.0)]}
+    assert losses.curves(fitted) == {"loss": [(3.0, 0.1318)]}
