@@ -31,8 +31,6 @@ CALIBRATION_SHARE = 0.2
 """Share of the annotated documents that the TF-IDF teacher's distances are turned into logits on."""
 MIN_CHARS, MAX_CHARS = 12, 1000
 """Normalised lengths of the paragraphs drawn: shorter ones say nothing, longer ones cost much and are rare."""
-POSSIBLE = 0.05
-"""Highest probability below which a paragraph counts as one that nothing applies to."""
 DOC_PREFIX = "corpus"
 """Documents are named by their number in the text, as annotations of the same text name them, so that splits hold."""
 LOT = 4096
@@ -48,8 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--annotations", type=Path, nargs="+", default=[], metavar="FILE", help="what the TF-IDF teacher learns from")
     add("--exclude", type=Path, nargs="+", default=[], metavar="JSONL", help="texts that must not be learnt from")
     add("--paragraphs", type=int, default=200_000, metavar="N", help="paragraphs drawn [%(default)s]")
+    add("--possible", type=float, default=0.05, metavar="P",
+        help="a paragraph none of whose labels is this probable counts as empty [%(default)s]")  # fmt: skip
     add("--keep-empty", type=float, default=0.25, metavar="SHARE",
-        help="share kept of the paragraphs that the teachers agree nothing applies to [%(default)s]")  # fmt: skip
+        help="share kept of the empty paragraphs [%(default)s]")  # fmt: skip
     add("--labels", type=Path, default=Path("labels"), metavar="FOLDER", help="folder with taxonomy.yaml [%(default)s]")
     add("--config", type=Path, metavar="FILE.toml", help="settings to change (all of them: training/config.toml)")
     add("--seed", type=int, metavar="N", help="overrides the settings' seed")
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     if args.annotations:
         opinions.append(tfidf_logits(annotations.read(args.annotations, taxonomy), texts, settings))
     probability = sigmoid(np.mean(opinions, axis=0))
-    kept = keep(probability, args.keep_empty, settings.seed)
+    kept = keep(probability, args.possible, args.keep_empty, settings.seed)
     log.info("%d teachers, %d paragraphs, %d kept", len(opinions), len(texts), len(kept))
     jsonl.write(args.out, _rows(drawn, probability, kept, taxonomy.ids))
     return 0
@@ -116,10 +116,13 @@ def tfidf_logits(rows: Sequence[Annotation], texts: Sequence[str], settings: Con
     return logits.astype(np.float32)
 
 
-def keep(probability: NDArray[np.float32], share: float, seed: int) -> NDArray[np.intp]:
-    """Rows where something may apply, and a share of the others. Shape: ``(n, L)`` -> ``(k,)``, rising."""
-    possible = probability.max(axis=1) >= POSSIBLE
-    return np.flatnonzero(possible | (np.random.default_rng(seed).random(len(possible)) < share))
+def keep(probability: NDArray[np.float32], possible: float, share: float, seed: int) -> NDArray[np.intp]:
+    """Rows where some label is as probable as ``possible``, and a share of the others.
+
+    Shape: ``(n, L)`` -> ``(k,)``, rising.
+    """
+    likely = probability.max(axis=1) >= possible
+    return np.flatnonzero(likely | (np.random.default_rng(seed).random(len(likely)) < share))
 
 
 def _model_logits(folder: Path, ids: Sequence[str], texts: Sequence[str]) -> NDArray[np.float32]:

@@ -78,8 +78,9 @@ def test_the_tfidf_teacher_thinks_a_label_likely_where_its_words_are(
 
 def test_paragraphs_that_nothing_applies_to_are_thinned() -> None:
     probability = np.array([[0.9, 0.0], [0.01, 0.02], [0.06, 0.0]], dtype=np.float32)
-    assert soft_labels.keep(probability, 0.0, seed=1).tolist() == [0, 2]
-    assert soft_labels.keep(probability, 1.0, seed=1).tolist() == [0, 1, 2]
+    assert soft_labels.keep(probability, 0.05, 0.0, seed=1).tolist() == [0, 2]
+    assert soft_labels.keep(probability, 0.05, 1.0, seed=1).tolist() == [0, 1, 2]
+    assert soft_labels.keep(probability, 0.5, 0.0, seed=1).tolist() == [0]
 
 
 def test_without_a_teacher_nothing_is_done(tmp_path: Path, text_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
