@@ -107,30 +107,31 @@ def _decisions(
 def table(runs: Sequence[dict[str, Any]], dev: list[Annotation], taxonomy: Taxonomy, against: str) -> str:
     """Means over seeds in Markdown; intervals from documents drawn anew, the same ones for all."""
     bootstrap = metrics.Bootstrap.draw([row.doc for row in dev], 1000, 1)
-    gold, lines = gold_matrix(dev), []
-
-    def resampled(name: str, paragraphs: int) -> tuple[list[float], NDArray[np.float64], list[float]]:
-        own = [run for run in runs if (run["name"], run["paragraphs"]) == (name, paragraphs)]
-        counts = []
-        for run in own:
-            chosen = np.zeros_like(gold)
-            for i, columns in enumerate(run["chosen"]):
-                chosen[i, columns] = True
-            counts.append(bootstrap.counts(gold, chosen))
-        points = [float(metrics.macro_f1(c.sum(axis=1))) for c in counts]
-        samples = np.mean([metrics.macro_f1(bootstrap.resample(c)) for c in counts], axis=0) if counts else np.zeros(1)
-        return points, samples, [run["map"] for run in own]
-
-    lines.append(f"| paragraphs | encoder | macro-F1 of each seed | mean (95 %) | minus {against} (95 %) | mAP |")
-    lines.append("|---|---|---|---|---|---|")
-    for paragraphs, name in dict.fromkeys((run["paragraphs"], run["name"]) for run in runs):
-        points, samples, precision = resampled(name, paragraphs)
-        theirs, other, _ = resampled(against, paragraphs)
-        low, high = metrics.interval(samples)
-        lead = "" if name == against or not theirs else _lead(points, theirs, samples - other)
+    gold = gold_matrix(dev)
+    points: dict[tuple[int, str], list[float]] = {}
+    samples: dict[tuple[int, str], list[NDArray[np.float64]]] = {}
+    precision: dict[tuple[int, str], list[float]] = {}
+    for run in runs:
+        chosen = np.zeros_like(gold)
+        for i, columns in enumerate(run["chosen"]):
+            chosen[i, columns] = True
+        counts, key = bootstrap.counts(gold, chosen), (run["paragraphs"], run["name"])
+        points.setdefault(key, []).append(float(metrics.macro_f1(counts.sum(axis=1))))
+        samples.setdefault(key, []).append(metrics.macro_f1(bootstrap.resample(counts)))
+        precision.setdefault(key, []).append(run["map"])
+    lines = [
+        f"| paragraphs | encoder | macro-F1 of each seed | mean (95 %) | minus {against} (95 %) | mAP |",
+        "|---|---|---|---|---|---|",
+    ]
+    for key, own in points.items():
+        paragraphs, name = key
+        other, drawn = (paragraphs, against), np.mean(samples[key], axis=0)
+        low, high = metrics.interval(drawn)
+        compared = name != against and other in points
+        lead = _lead(own, points[other], drawn - np.mean(samples[other], axis=0)) if compared else ""
         lines.append(
-            f"| {paragraphs:,} | {name} | {', '.join(f'{p:.3f}' for p in points)} "
-            f"| {np.mean(points):.3f} ({low:.3f} to {high:.3f}) | {lead} | {np.mean(precision):.3f} |"
+            f"| {paragraphs:,} | {name} | {', '.join(f'{p:.3f}' for p in own)} "
+            f"| {np.mean(own):.3f} ({low:.3f} to {high:.3f}) | {lead} | {np.mean(precision[key]):.3f} |"
         )
     return "\n".join(lines)
 
