@@ -77,14 +77,12 @@ def run(test: Callable[[], Awaitable[Any]]) -> None:
 TEXTS = ["补贴", "引进人才" * 30, "软件" * 300, "无", "审批" * 7, "药" * 63]
 
 
-def test_logits_are_those_of_the_tagger_whatever_else_is_asked(
-    scheduler: Callable[[], Scheduler], tagger: Tagger
-) -> None:
+def check_answers(works: Scheduler, tagger: Tagger, requests: int) -> None:
+    """Asks for the texts in as many orders at once; each answer must be the tagger's, to the bit."""
     expected, truncated = tagger.logits(TEXTS)
-    works = scheduler()
 
     async def test() -> None:
-        orders = [np.random.default_rng(seed).permutation(len(TEXTS)) for seed in range(20)]
+        orders = [np.random.default_rng(seed).permutation(len(TEXTS)) for seed in range(requests)]
         answers = await asyncio.gather(*(works.score([TEXTS[i] for i in order]) for order in orders))
         for order, answer in zip(orders, answers, strict=True):
             np.testing.assert_array_equal(answer.logits, expected[order])
@@ -94,18 +92,15 @@ def test_logits_are_those_of_the_tagger_whatever_else_is_asked(
     run(test)
 
 
+def test_logits_are_those_of_the_tagger_whatever_else_is_asked(
+    scheduler: Callable[[], Scheduler], tagger: Tagger
+) -> None:
+    check_answers(scheduler(), tagger, requests=20)
+
+
 def test_several_threads_give_the_logits_of_the_tagger_to_the_bit(tagger: Tagger) -> None:
-    expected, truncated = tagger.logits(TEXTS)
     works = Scheduler(lambda: tagger, ROOMY, threads=3)
-
-    async def test() -> None:
-        orders = [np.random.default_rng(seed).permutation(len(TEXTS)) for seed in range(60)]
-        answers = await asyncio.gather(*(works.score([TEXTS[i] for i in order]) for order in orders))
-        for order, answer in zip(orders, answers, strict=True):
-            np.testing.assert_array_equal(answer.logits, expected[order])
-            np.testing.assert_array_equal(answer.truncated, truncated[order])
-
-    run(test)
+    check_answers(works, tagger, requests=60)
     works.close()
     assert not works.alive
 
