@@ -31,6 +31,8 @@ OPEN_FOLDERS = ("/static_content/", "/web/")
 """What the pages are made of."""
 BODY_SECONDS = 60
 """A body that has not arrived whole by then is refused."""
+REQUEST_SECONDS = 300
+"""An answer that has not begun by then is given up; never reached, for what may take long has limits of its own."""
 MAX_BUFFERED_BYTES = 128 * 1024 * 1024
 """Bodies of all requests together that are held at once; more is refused as overload."""
 
@@ -147,7 +149,7 @@ async def _while_connected(app: ASGIApp, scope: Scope, receive: Receive, answer:
     """Runs ``app``, whose body is read already, and stops it if the client goes away: what it asked for is dropped.
 
     Raises:
-        ApiError: 499 if it was stopped.
+        ApiError: 499 if it was stopped, 504 if it took longer than `REQUEST_SECONDS`.
     """
     body: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
     watching = asyncio.ensure_future(receive())  # the body is read: what comes now is the end of the connection
@@ -157,9 +159,9 @@ async def _while_connected(app: ASGIApp, scope: Scope, receive: Receive, answer:
 
     answering = asyncio.ensure_future(app(scope, replay, answer.send))
     try:
-        await asyncio.wait({answering, watching}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({answering, watching}, timeout=REQUEST_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if not answering.done() and not answer.started:
-            raise _gone()
+            raise _gone() if watching.done() else from_status(504)
         await answering
     finally:
         watching.cancel()

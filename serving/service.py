@@ -8,6 +8,7 @@ routes are `serving.routes`, mounted beside them. `serving.border.Border` stands
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -16,13 +17,15 @@ from typing import Any
 
 import anyio.to_thread
 import bentoml
+from bentoml._internal.server.http import traffic
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from policytag.corrections import Corrections
 from serving import uploads
 from serving.answers import check_room, tag_paragraphs
 from serving.bodies import Json
-from serving.border import Border
+from serving.border import REQUEST_SECONDS, Border
 from serving.correcting import keep
 from serving.correction_schemas import CorrectionIn, CorrectionsRequest, CorrectionsResponse
 from serving.document_schemas import (
@@ -57,8 +60,6 @@ from serving.settings import Settings
 from serving.tagging import tables
 
 PLAIN = "text/plain; charset=utf-8"
-BENTOML_SECONDS = 300
-"""BentoML's own timeout, never reached: it keeps a timer for each request until then, and its 504 is not ours."""
 SWITCH_SECONDS = 0.0005
 """How long an inference thread holds the interpreter while the event loop waits for it; a tenth of what is usual."""
 
@@ -67,7 +68,7 @@ SWITCH_SECONDS = 0.0005
 @bentoml.service(
     name="policytag",
     workers=1,
-    traffic={"timeout": BENTOML_SECONDS},
+    traffic={"timeout": REQUEST_SECONDS},
     tracing={"excluded_urls": ".*"},  # spans that nobody collects cost a tenth of a request
     http={"host": "127.0.0.1"},  # pyright: ignore[reportArgumentType]  # what it means is what IPv4Address is read from
 )
@@ -95,6 +96,9 @@ class PolicyTagService:
         raise_open_files()
         sys.setswitchinterval(SWITCH_SECONDS)
         drain_on_sigterm()
+        # Some 150,000 objects that stay: looking at them again would hold up every request for a tenth of a second.
+        gc.collect()
+        gc.freeze()
         # The inference threads employ the processors; a tokenizer's own threads would get in their way.
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -177,6 +181,16 @@ class PolicyTagService:
             return await keep(self._corrections, self.models.current.taxonomy, corrections)
         except ApiError as error:
             return error.response()
+
+
+class _Untimed(traffic.TimeoutMiddleware):
+    """BentoML's keeps a timer for every request until the timeout, also when it is answered. The border has its own."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
+traffic.TimeoutMiddleware = _Untimed
 
 
 def _admit(size: int) -> None:

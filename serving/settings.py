@@ -16,7 +16,7 @@ QUEUE_REQUESTS = 512
 QUEUE_TOKENS = 131_072
 DEADLINE_SECONDS = 60
 MAX_DEADLINE_SECONDS = 110
-"""With the time that a body may take, this must stay below BentoML's own timeout (`serving.service`)."""
+"""With the time that a body may take, this must stay below `serving.border.REQUEST_SECONDS`."""
 
 
 @dataclass(frozen=True, slots=True)

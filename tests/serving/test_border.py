@@ -84,6 +84,14 @@ def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) 
     assert not app.started
 
 
+def test_an_answer_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(border, "REQUEST_SECONDS", 0.1)
+    app = Waiting()
+    answer = ask(app, arriving({"type": "http.request", "body": BODY}))
+    assert (answer["status"], answer["code"]) == (504, "timeout")
+    assert app.stopped
+
+
 def test_bodies_of_all_requests_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(border, "MAX_BUFFERED_BYTES", len(BODY) - 1)
     answer = ask(Waiting(), arriving({"type": "http.request", "body": BODY}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import io
 import json
@@ -50,6 +51,19 @@ def test_paragraphs_are_tagged_and_chinese_is_not_escaped(client: TestClient) ->
             },
         },
     ]
+
+
+def test_a_request_that_is_answered_leaves_no_timer_behind(client: TestClient) -> None:
+    """They would be kept for minutes: tens of megabytes on a busy server."""
+
+    async def timers() -> int:
+        return sum(not timer.cancelled() for timer in asyncio.get_running_loop()._scheduled)  # pyright: ignore[reportAttributeAccessIssue]
+
+    assert client.portal
+    before = client.portal.call(timers)
+    for _ in range(20):
+        assert tag(client, "补贴").status_code == 200
+    assert client.portal.call(timers) < before + 20
 
 
 def test_256_paragraphs_are_answered_in_order_and_257_are_not(client: TestClient) -> None:
