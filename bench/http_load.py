@@ -28,12 +28,14 @@ class Outcome:
         refused: Requests whose connection was not taken.
         lost: Requests that were sent and got no answer.
         lost_at: When each of these was sent and when it failed, on the monotonic clock.
+        late: How many seconds after it was due each request of an open loop was begun.
     """
 
     seconds: dict[int, list[float]] = field(default_factory=dict)
     refused: int = 0
     lost: int = 0
     lost_at: list[tuple[float, float]] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
 
     def statuses(self) -> dict[int, int]:
         return {status: len(found) for status, found in sorted(self.seconds.items())}
@@ -119,10 +121,19 @@ async def open_loop(url: str, supply: Iterator[bytes], rate: float, seconds: flo
         while at < end:
             at += draw.expovariate(rate)
             await asyncio.sleep(max(0.0, at - time.monotonic()))
+            outcome.late.append(time.monotonic() - at)
             task = asyncio.create_task(post(client, url, next(supply), outcome))
             pending.add(task)
             task.add_done_callback(pending.discard)
         await asyncio.gather(*pending)
+
+
+async def lag(every: float, until: Callable[[], bool], found: list[float]) -> None:
+    """How many seconds later than asked for this loop comes back: so late, at most, are its own measurements."""
+    while not until():
+        asked = time.monotonic() + every
+        await asyncio.sleep(every)
+        found.append(time.monotonic() - asked)
 
 
 async def probe(url: str, every: float, until: Callable[[], bool], outcome: Outcome) -> None:

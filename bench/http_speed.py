@@ -23,6 +23,7 @@ from bench.http_load import (
     bodies,
     closed_loop,
     counted,
+    lag,
     open_loop,
     percentile,
     post,
@@ -119,7 +120,8 @@ async def _overload(server: Server, arguments: argparse.Namespace) -> dict[str, 
     before = server.worker_mib()
     outcome, lives = Outcome(), Outcome()
     over = False
-    probing = asyncio.create_task(probe(f"{server.url}/livez", 0.1, lambda: over, lives))
+    lags: list[float] = []
+    probing = asyncio.gather(probe(f"{server.url}/livez", 0.1, lambda: over, lives), lag(0.005, lambda: over, lags))
     started = time.monotonic()
     supply = bodies(texts(), SIZE)
     await open_loop(f"{server.url}/v1/tag", supply, saturation * arguments.factor, arguments.seconds, outcome)
@@ -138,6 +140,9 @@ async def _overload(server: Server, arguments: argparse.Namespace) -> dict[str, 
         "goodput of saturation": round(goodput / saturation, 3),
         "200, p50 and p99 s": [round(percentile(outcome.seconds.get(200, []), share), 2) for share in (0.5, 0.99)],
         "429, p99 ms": round(1000 * percentile(outcome.seconds.get(429, []), 0.99), 1),
+        "this client itself late, p99 ms: in sending, in coming back to its loop": [
+            round(1000 * percentile(values, 0.99), 1) for values in (outcome.late, lags)
+        ],
         "livez, p99 ms": round(1000 * percentile(lives.seconds.get(200, []), 0.99), 1),
         "worker MiB before and after": [round(before), round(server.worker_mib())],
         "answers afterwards": dict(counted([after_load])),
