@@ -86,25 +86,27 @@ async def kills(model: Path, times: int) -> dict[str, Any]:
     over = False
     with serving(model) as server:
         supply = bodies(texts(), 8)
-        load = asyncio.create_task(closed_loop(f"{server.url}/v1/tag", supply, CLIENTS, lambda: over, outcome))
+        load = asyncio.create_task(
+            closed_loop(f"{server.url}/v1/tag", supply, CLIENTS, lambda: over, outcome, traced=True)
+        )
         for _ in range(times):
             await asyncio.sleep(1)
             killed.append(time.monotonic())
             server.kill_worker()
             await asyncio.sleep(0.2)
             await asyncio.to_thread(server.wait_ready)
-            back.append(time.monotonic() - killed[-1])
+            back.append(time.monotonic())
         over = True
         await load
-    # In flight: sent before a kill, failed after it.
-    in_flight = [any(sent <= at <= failed for at in killed) for sent, failed in outcome.lost_at]
+    in_flight = [lost.in_flight(killed, back) for lost in outcome.lost]
+    took = [again - at for at, again in zip(killed, back, strict=True)]
     return {
         "times": times,
         "answers": outcome.statuses(),
         "lost in flight": sum(in_flight),
         "lost otherwise": len(in_flight) - sum(in_flight),
         "refused": outcome.refused,
-        "seconds until ready again, p50 and most": [round(percentile(back, 0.5), 1), round(max(back), 1)],
+        "seconds until ready again, p50 and most": [round(percentile(took, 0.5), 1), round(max(took), 1)],
         "failed": unmet({"only in flight lost": all(in_flight), "nothing refused": not outcome.refused}),
     }
 
@@ -162,7 +164,7 @@ async def _promoting(current: Path, other: Path, versions: dict[str, float], tim
     bounds = {
         "no answer mixes models": mixed == 0,
         "all picked up": changed == times,
-        "nothing dropped": set(outcome.seconds) == {200} and not outcome.lost + outcome.refused,
+        "nothing dropped": set(outcome.seconds) == {200} and not outcome.lost and not outcome.refused,
     }
     return {
         "times": times,

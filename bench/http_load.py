@@ -9,14 +9,49 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import aiohttp
 
 from policytag.segmentation import segment
 
 TIMEOUT_SECONDS = 150
+SIZE = 16
+"""Paragraphs a request, where nothing else is said."""
 JSON = {"Content-Type": "application/json"}
+
+
+class Lost(NamedTuple):
+    """A request that got no answer.
+
+    Attributes:
+        sent: When, on the monotonic clock.
+        failed: When.
+        kept: Whether it was sent on a connection that an earlier request had opened; where the session is traced.
+    """
+
+    sent: float
+    failed: float
+    kept: bool
+
+    def in_flight(self, killed: Sequence[float], back: Sequence[float]) -> bool:
+        """Whether it was lost with a worker that died.
+
+        So it is if it was under way at that moment, or was put on one of the dead worker's connections before the end
+        of that connection was seen: a client that has just been answered asks again without looking, and nobody but the
+        dead worker could have read it. On a new connection it would wait for the next worker.
+
+        Args:
+            killed: When the workers were killed, ascending, on the monotonic clock.
+            back: When the next one was ready, for each.
+        """
+        return any(
+            at <= self.failed and (self.sent <= at or (self.kept and self.sent < again))
+            for at, again in zip(killed, back, strict=True)
+        )
 
 
 @dataclass(slots=True)
@@ -27,14 +62,12 @@ class Outcome:
         seconds: Latency of each answered request, by status.
         refused: Requests whose connection was not taken.
         lost: Requests that were sent and got no answer.
-        lost_at: When each of these was sent and when it failed, on the monotonic clock.
         late: How many seconds after it was due each request of an open loop was begun.
     """
 
     seconds: dict[int, list[float]] = field(default_factory=dict)
     refused: int = 0
-    lost: int = 0
-    lost_at: list[tuple[float, float]] = field(default_factory=list)
+    lost: list[Lost] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
 
     def statuses(self) -> dict[int, int]:
@@ -60,27 +93,46 @@ def bodies(paragraphs: Sequence[str], size: int, seed: int = 0) -> Iterator[byte
         yield json.dumps({"paragraphs": chosen}, ensure_ascii=False).encode()
 
 
-def session(**options: object) -> aiohttp.ClientSession:
-    """A client without a limit on connections."""
+def prepared(number: int = 512) -> Iterator[bytes]:
+    """Endless bodies of `SIZE` paragraphs, ``number`` different ones made beforehand: a client that shares the
+    processors with the service is to be light.
+    """
+    return cycle(list(islice(bodies(texts(), SIZE), number)))
+
+
+def session(*, traced: bool = False, **options: object) -> aiohttp.ClientSession:
+    """A client without a limit on connections.
+
+    Args:
+        traced: Whether `Lost.kept` is found out, which costs the client time.
+        options: Of the connector.
+    """
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_reuseconn.append(_note_kept)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, **options),  # type: ignore[arg-type]
         timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
         headers=JSON,
+        trace_configs=[tracing] if traced else [],
     )
+
+
+async def _note_kept(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+    context.trace_request_ctx.append(True)
 
 
 async def post(client: aiohttp.ClientSession, url: str, body: bytes, outcome: Outcome) -> bytes | None:
     """One request; what came of it goes into ``outcome``. Gives the body of a 200."""
     started = time.monotonic()
+    kept: list[bool] = []
     try:
-        async with client.post(url, data=body) as answer:
+        async with client.post(url, data=body, trace_request_ctx=kept) as answer:
             content = await answer.read()
     except aiohttp.ClientConnectorError:
         outcome.refused += 1
         return None
     except (aiohttp.ClientError, TimeoutError, OSError):
-        outcome.lost += 1
-        outcome.lost_at.append((started, time.monotonic()))
+        outcome.lost.append(Lost(started, time.monotonic(), bool(kept)))
         return None
     outcome.seconds.setdefault(answer.status, []).append(time.monotonic() - started)
     return content if answer.status == 200 else None
@@ -95,17 +147,18 @@ async def closed_loop(
     *,
     check: Callable[[bytes], None] | None = None,
     keep_alive: bool = True,
+    traced: bool = False,
 ) -> None:
     """``clients`` clients, each of which asks again as soon as it is answered, until ``until()``."""
 
     async def work() -> None:
-        async with session(force_close=not keep_alive) as client:
+        async with session(traced=traced, force_close=not keep_alive) as client:
             while not until():
-                refused = outcome.refused + outcome.lost
+                failed = outcome.refused + len(outcome.lost)
                 content = await post(client, url, next(supply), outcome)
                 if content is not None and check:
                     check(content)
-                if outcome.refused + outcome.lost > refused:
+                if outcome.refused + len(outcome.lost) > failed:
                     await asyncio.sleep(0.02)
 
     await asyncio.gather(*(work() for _ in range(clients)))
@@ -146,7 +199,7 @@ async def probe(url: str, every: float, until: Callable[[], bool], outcome: Outc
                     await answer.read()
                 outcome.seconds.setdefault(answer.status, []).append(time.monotonic() - started)
             except (aiohttp.ClientError, TimeoutError, OSError):
-                outcome.lost += 1
+                outcome.lost.append(Lost(started, time.monotonic(), False))
             await asyncio.sleep(max(0.0, started + every - time.monotonic()))
 
 
@@ -155,7 +208,7 @@ def counted(outcomes: Sequence[Outcome]) -> Counter[str]:
     total: Counter[str] = Counter()
     for outcome in outcomes:
         total.update({str(status): count for status, count in outcome.statuses().items()})
-        total.update(refused=outcome.refused, lost=outcome.lost)
+        total.update(refused=outcome.refused, lost=len(outcome.lost))
     return total
 
 

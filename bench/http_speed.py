@@ -19,14 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.http_load import (
+    SIZE,
     Outcome,
-    bodies,
     closed_loop,
     counted,
     lag,
     open_loop,
     percentile,
     post,
+    prepared,
     probe,
     session,
     texts,
@@ -36,9 +37,6 @@ from bench.http_server import Server, serving
 from policytag.artifact import DEFAULT_MODEL
 from policytag.tagger import Tagger
 from policytag.text import Paragraph
-
-SIZE = 16
-"""Paragraphs a request."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,9 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 async def _saturated(server: Server, clients: int, seconds: float) -> tuple[float, Outcome]:
     """Requests a second that are answered 200."""
-    outcome = Outcome()
+    outcome, supply = Outcome(), prepared()
     end = time.monotonic() + seconds
-    supply = bodies(texts(), SIZE)
     await closed_loop(f"{server.url}/v1/tag", supply, clients, lambda: time.monotonic() > end, outcome)
     return len(outcome.seconds.get(200, [])) / (time.monotonic() - end + seconds), outcome
 
@@ -122,8 +119,8 @@ async def _overload(server: Server, arguments: argparse.Namespace) -> dict[str, 
     over = False
     lags: list[float] = []
     probing = asyncio.gather(probe(f"{server.url}/livez", 0.1, lambda: over, lives), lag(0.005, lambda: over, lags))
+    supply = prepared()
     started = time.monotonic()
-    supply = bodies(texts(), SIZE)
     await open_loop(f"{server.url}/v1/tag", supply, saturation * arguments.factor, arguments.seconds, outcome)
     took = time.monotonic() - started
     over = True
@@ -149,7 +146,7 @@ async def _overload(server: Server, arguments: argparse.Namespace) -> dict[str, 
     }
     bounds = {
         "goodput >= 0.9": found["goodput of saturation"] >= 0.9,
-        "only 200, 429, 504": set(outcome.seconds) <= {200, 429, 504} and not outcome.lost + outcome.refused,
+        "only 200, 429, 504": set(outcome.seconds) <= {200, 429, 504} and not outcome.lost and not outcome.refused,
         "429 p99 <= 50 ms": found["429, p99 ms"] <= 50,
         "livez p99 <= 100 ms": found["livez, p99 ms"] <= 100,
         "memory flat": found["worker MiB before and after"][1] <= 1.2 * found["worker MiB before and after"][0],

@@ -1,7 +1,4 @@
-"""SIGTERM ends the service, surely and without losing a request. Knows circus and uvicorn, nothing of the service.
-
-BentoML's supervisor, circus, forgets a signal that comes while it looks after its workers, as it does at the start,
-every ten seconds, and when one has died. Here it is asked again until it has ended.
+"""SIGTERM ends a worker without losing a request. Knows uvicorn, nothing of the service.
 
 uvicorn answers what it has begun before it ends. But it closes connections whose request is still on its way, and its
 supervisor holds the listening socket open meanwhile: new connections would be taken by the system, wait, and be reset
@@ -21,25 +18,9 @@ from types import FrameType
 from typing import cast
 
 import uvicorn
-from circus.client import make_json
-from circus.sighandler import SysHandler
 
 GRACE_SECONDS = 1.0
 """How long connections that are open may still send a request."""
-ASK_AGAIN_SECONDS = 1.0
-
-
-def ask_until_stopped() -> None:
-    """Has circus ask itself to end until it does. To be called in the supervisor before it starts its workers."""
-
-    def quit_surely(self: SysHandler) -> None:
-        def ask() -> None:
-            self.controller.dispatch((None, make_json("quit")))  # refused without effect where it ends already
-            self.controller.loop.call_later(ASK_AGAIN_SECONDS, ask)
-
-        self.controller.loop.add_callback_from_signal(ask)
-
-    SysHandler.quit = quit_surely
 
 
 def drain_on_sigterm() -> None:

@@ -28,7 +28,7 @@ def serve(model: Path, host: str, port: int) -> NoReturn:
     Raises:
         InputError: If the address cannot be listened on.
     """
-    address = _free_address(host, port)
+    address = free_address(host, port)
     environment = os.environ | {"POLICYTAG_MODEL": str(model.resolve())}
     environment.setdefault("BENTOML_DO_NOT_TRACK", "True")
     command = [sys.executable, "-m", "bentoml", "serve", SERVICE, "--host", address, "--port", str(port)]
@@ -56,8 +56,12 @@ def raise_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _free_address(host: str, port: int) -> str:
-    """The numeric address of ``host``, which BentoML wants, tried out."""
+def free_address(host: str, port: int) -> str:
+    """The numeric address of ``host``, which BentoML wants, tried out.
+
+    Raises:
+        InputError: If it cannot be listened on.
+    """
     where = f"{host}:{port}"
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

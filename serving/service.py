@@ -38,7 +38,7 @@ from serving.document_schemas import (
     TextUpload,
 )
 from serving.documents import Documents
-from serving.drain import ask_until_stopped, drain_on_sigterm
+from serving.drain import drain_on_sigterm
 from serving.errors import ApiError
 from serving.health import Readiness
 from serving.launch import check_settings, raise_open_files
@@ -57,6 +57,7 @@ from serving.schemas import (
     TagResponse,
 )
 from serving.settings import Settings
+from serving.supervisor import ask_until_stopped, tell_taken_port
 from serving.tagging import tables
 
 PLAIN = "text/plain; charset=utf-8"
@@ -89,6 +90,7 @@ class PolicyTagService:
         """Called in the process that starts the workers, before there are any: they would be started over and over."""
         check_settings(Path(PolicyTagService.working_dir))
         ask_until_stopped()
+        tell_taken_port()
 
     @bentoml.on_startup
     async def start(self) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import contenders, gemm, growth, losses, report
+from bench.http_load import Lost
 from bench.timing import Timing, in_turns
 
 SMALL = {"hidden_size": 2, "intermediate_size": 3, "num_hidden_layers": 2}
@@ -80,3 +81,17 @@ def test_losses_are_read_from_both_kinds_of_log(tmp_path: Path) -> None:
     fitted.write_text("INFO training.finetune: step 3 of 75, loss 0.1318\nINFO other\n", encoding="utf-8")
     assert losses.curves(pretrained) == {losses.MASKED: [(10, 9.5)], losses.HELD_OUT: [(20, 9.0)]}
     assert losses.curves(fitted) == {"loss": [(3.0, 0.1318)]}
+
+
+@pytest.mark.parametrize(
+    ("lost", "in_flight"),
+    [
+        (Lost(sent=9.0, failed=10.1, kept=False), True),  # under way when the worker was killed
+        (Lost(sent=10.01, failed=10.02, kept=True), True),  # on its connection, whose end was not seen yet
+        (Lost(sent=10.01, failed=11.0, kept=False), False),  # a new connection waits for the next worker
+        (Lost(sent=12.5, failed=13.0, kept=True), False),  # the next worker was ready
+        (Lost(sent=8.0, failed=9.0, kept=True), False),  # nobody was killed
+    ],
+)
+def test_a_request_is_lost_in_flight_if_only_the_killed_worker_could_have_answered(lost: Lost, in_flight: bool) -> None:
+    assert lost.in_flight(killed=[10.0], back=[12.0]) is in_flight

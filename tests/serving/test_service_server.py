@@ -20,6 +20,7 @@ from serving.cli import main
 from serving.launch import check_settings
 
 RunningServer = Callable[[list[str], dict[str, str]], AbstractContextManager[str]]
+COMMANDS = [["serving.cli", "serve"], ["bentoml", "serve", "serving.service:PolicyTagService"]]
 
 
 def test_bentomls_own_client_tags(server: str) -> None:
@@ -68,19 +69,18 @@ def test_a_large_chunked_body_is_refused_and_the_server_goes_on(server: str) -> 
     assert httpx.get(f"{server}/readyz").status_code == 200
 
 
-def test_a_taken_port_is_one_line(server: str) -> None:
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_taken_port_ends_both_commands_with_one_line(server: str, command: list[str]) -> None:
     port = server.rpartition(":")[2]
-    command = [sys.executable, "-m", "serving.cli", "serve", "--port", port]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    arguments = [sys.executable, "-m", *command, "--port", port]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == (
         f"policytag: 127.0.0.1:{port}: cannot listen there (Address already in use); choose another with --port\n"
     )
 
 
-@pytest.mark.parametrize(
-    "command", [["serving.cli", "serve"], ["bentoml", "serve", "serving.service:PolicyTagService"]]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_model_that_is_missing_ends_both_commands_with_one_line(
     environment: None, tmp_path: Path, command: list[str]
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from circus.sighandler import SysHandler
 from tornado.ioloop import IOLoop
 
-from serving import drain
+from serving import supervisor as circus_supervisor
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no signals")
 
@@ -33,10 +33,10 @@ class Supervisor:
 
 def test_a_supervisor_that_is_busy_is_asked_to_end_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SysHandler, "quit", SysHandler.quit)  # put back when the test ends
-    monkeypatch.setattr(drain, "ASK_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(circus_supervisor, "ASK_AGAIN_SECONDS", 0.01)
 
     async def test() -> None:
-        drain.ask_until_stopped()
+        circus_supervisor.ask_until_stopped()
         supervisor = Supervisor(IOLoop.current())
         handler = SysHandler(supervisor)
         try:
