@@ -17,7 +17,7 @@ def rows(name: str) -> list[dict]:
     return [json.loads(line) for line in lines]
 
 
-FILES = ["seed_corpus.jsonl", "authored.jsonl", "apart/corpus.jsonl", "apart/train.jsonl"]
+FILES = ["seed_corpus.jsonl", "authored.jsonl", "apart/corpus.jsonl", "apart/train.jsonl", "apart/unseen.jsonl"]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -54,7 +54,7 @@ def test_every_label_has_examples_in_the_authored_set() -> None:
 
 
 def test_labels_kept_apart_carry_a_digest_and_no_text() -> None:
-    for name in ("apart/corpus.jsonl", "apart/train.jsonl"):
+    for name in FILES[2:]:
         for row in rows(name):
             assert re.fullmatch(r"[0-9a-f]{64}", row["text_sha256"])
             assert "text" not in row
