@@ -20,6 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import uvloop
+
 from bench.http_load import (
     JSON,
     SIZE,
@@ -49,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--clients", type=int, default=24, help="that saturate [%(default)s]")
     parser.add_argument("--factor", type=float, default=5, help="overload, in saturations [%(default)s]")
     arguments = parser.parse_args(argv)
-    with serving(arguments.model) as server:
-        found = asyncio.run((_beside if arguments.what == "beside" else _overload)(server, arguments))
+    with serving(arguments.model) as server, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        found = runner.run((_beside if arguments.what == "beside" else _overload)(server, arguments))
     print(json.dumps(found, indent=1))
     return bool(found["failed"])
 
@@ -123,16 +125,19 @@ def _one(
 
 async def _overload(server: Server, arguments: argparse.Namespace) -> dict[str, Any]:
     await _saturated(server, arguments.clients, 2)
-    saturation, _ = await _saturated(server, arguments.clients, min(arguments.seconds, 20))
+    used = time.process_time()
+    saturation, _ = await _saturated(server, arguments.clients, seconds := min(arguments.seconds, 20))
+    shares = [(time.process_time() - used) / seconds / (os.cpu_count() or 1)]
     before = server.worker_mib()
     outcome, lives = Outcome(), Outcome()
     over = False
     lags: list[float] = []
     probing = asyncio.gather(probe(f"{server.url}/livez", 0.1, lambda: over, lives), lag(0.005, lambda: over, lags))
     supply = prepared()
-    started = time.monotonic()
+    started, used = time.monotonic(), time.process_time()
     await open_loop(f"{server.url}/v1/tag", supply, saturation * arguments.factor, arguments.seconds, outcome)
     took = time.monotonic() - started
+    shares.append((time.process_time() - used) / took / (os.cpu_count() or 1))
     over = True
     await probing
     await asyncio.sleep(2)
@@ -150,6 +155,7 @@ async def _overload(server: Server, arguments: argparse.Namespace) -> dict[str, 
         "this client itself late, p99 ms: in sending, in coming back to its loop": [
             round(1000 * percentile(values, 0.99), 1) for values in (outcome.late, lags)
         ],
+        "this client's share of the processors, saturated and overloaded": [round(share, 3) for share in shares],
         "livez, p99 ms": round(1000 * percentile(lives.seconds.get(200, []), 0.99), 1),
         "worker MiB before and after": [round(before), round(server.worker_mib())],
         "answers afterwards": dict(counted([after_load])),
