@@ -13,10 +13,9 @@ import asyncio
 import contextlib
 import http.client
 import json
-import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from bench.http_load import (
 )
 from bench.http_server import Server, serving
 from policytag.artifact import DEFAULT_MODEL
+from policytag.engine import processors
 from policytag.tagger import Tagger
 from policytag.text import Paragraph
 
@@ -57,9 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return bool(found["failed"])
 
 
-async def _saturated(server: Server, clients: int, seconds: float) -> tuple[float, Outcome]:
+async def _saturated(server: Server, supply: Iterator[bytes], clients: int, seconds: float) -> tuple[float, Outcome]:
     """Requests a second that are answered 200."""
-    outcome, supply = Outcome(), prepared()
+    outcome = Outcome()
     end = time.monotonic() + seconds
     await closed_loop(f"{server.url}/v1/tag", supply, clients, lambda: time.monotonic() > end, outcome)
     return len(outcome.seconds.get(200, [])) / (time.monotonic() - end + seconds), outcome
@@ -76,13 +76,14 @@ def _in_process(tagger: Tagger, paragraphs: Sequence[Paragraph], seconds: float,
 
 async def _beside(server: Server, arguments: argparse.Namespace) -> dict[str, Any]:
     paragraphs = [Paragraph(str(i), "", i, text) for i, text in enumerate(texts())]
-    tagger = Tagger.load(arguments.model, threads=len(os.sched_getaffinity(0)))
-    await _saturated(server, arguments.clients, 2)
+    tagger = Tagger.load(arguments.model, threads=processors())
+    supply = prepared()
+    await _saturated(server, supply, arguments.clients, 2)
     inside: list[float] = []
     over: list[float] = []
     for _ in range(2):
         inside.append(_in_process(tagger, paragraphs, arguments.seconds, 512))
-        requests, _ = await _saturated(server, arguments.clients, arguments.seconds)
+        requests, _ = await _saturated(server, supply, arguments.clients, arguments.seconds)
         over.append(requests * SIZE)
     one_inside, one_over = _one(server, tagger, paragraphs)
     found: dict[str, Any] = {
@@ -123,25 +124,36 @@ def _one(
     return inside, over
 
 
+def _clocks() -> tuple[float, float]:
+    """Seconds that pass, and those of processor time that this process takes, each from some beginning."""
+    return time.monotonic(), time.process_time()
+
+
+def _share(began: tuple[float, float]) -> float:
+    """How much of the processors this process has taken since ``began``, what `_clocks` said then."""
+    passed, taken = (now - then for now, then in zip(_clocks(), began, strict=True))
+    return round(taken / passed / processors(), 3)
+
+
 async def _overload(server: Server, arguments: argparse.Namespace) -> dict[str, Any]:
-    await _saturated(server, arguments.clients, 2)
-    used = time.process_time()
-    saturation, _ = await _saturated(server, arguments.clients, seconds := min(arguments.seconds, 20))
-    shares = [(time.process_time() - used) / seconds / (os.cpu_count() or 1)]
+    supply = prepared()
+    await _saturated(server, supply, arguments.clients, 2)
+    began = _clocks()
+    saturation, _ = await _saturated(server, supply, arguments.clients, min(arguments.seconds, 20))
+    shares = [_share(began)]
     before = server.worker_mib()
     outcome, lives = Outcome(), Outcome()
     over = False
     lags: list[float] = []
     probing = asyncio.gather(probe(f"{server.url}/livez", 0.1, lambda: over, lives), lag(0.005, lambda: over, lags))
-    supply = prepared()
-    started, used = time.monotonic(), time.process_time()
+    began = _clocks()
     await open_loop(f"{server.url}/v1/tag", supply, saturation * arguments.factor, arguments.seconds, outcome)
-    took = time.monotonic() - started
-    shares.append((time.process_time() - used) / took / (os.cpu_count() or 1))
+    took = time.monotonic() - began[0]
+    shares.append(_share(began))
     over = True
     await probing
     await asyncio.sleep(2)
-    _, after_load = await _saturated(server, arguments.clients, 5)
+    _, after_load = await _saturated(server, supply, arguments.clients, 5)
     goodput = len(outcome.seconds.get(200, [])) / took
     found: dict[str, Any] = {
         "saturation, requests a second": round(saturation, 2),
@@ -155,7 +167,7 @@ async def _overload(server: Server, arguments: argparse.Namespace) -> dict[str, 
         "this client itself late, p99 ms: in sending, in coming back to its loop": [
             round(1000 * percentile(values, 0.99), 1) for values in (outcome.late, lags)
         ],
-        "this client's share of the processors, saturated and overloaded": [round(share, 3) for share in shares],
+        "this client's share of the processors, saturated and overloaded": shares,
         "livez, p99 ms": round(1000 * percentile(lives.seconds.get(200, []), 0.99), 1),
         "worker MiB before and after": [round(before), round(server.worker_mib())],
         "answers afterwards": dict(counted([after_load])),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from policytag.artifact import DEFAULT_MODEL
 from policytag.corrections import DEFAULT_URL
+from policytag.engine import processors
 from policytag.errors import InputError
 from serving.scheduler import Limits
 
@@ -47,7 +48,7 @@ class Settings:
         """
         return cls(
             model=Path(environment.get("POLICYTAG_MODEL") or DEFAULT_MODEL),
-            threads=_number(environment, "POLICYTAG_THREADS", _processors()),
+            threads=_number(environment, "POLICYTAG_THREADS", processors()),
             api_keys=tuple(
                 key for part in environment.get("POLICYTAG_API_KEYS", "").split(",") if (key := part.strip())
             ),
@@ -67,7 +68,3 @@ def _number(environment: Mapping[str, str], name: str, default: int, most: int =
     if given:
         raise InputError(f"{name}: '{given}'; expected a whole number, 1 to {most}")
     return default
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
