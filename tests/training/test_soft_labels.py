@@ -17,9 +17,11 @@ from training.cli import main
 
 PARAGRAPHS = [
     "第一百条对符合条件的企业给予一次性补贴。本条由有关部门负责解释。",
-    "第二百条引进和培养高层次人才。建设公共技术服务平台。",
+    "第二百条引进和培养高层次人才，支持企业设立博士后科研工作站，吸引海外高层次人才来本市工作。"
+    "建设公共技术服务平台，为中小企业提供检验检测和研发设计服务，支持科技企业孵化器发展。",
     "第三百条本条由有关部门负责解释并组织实施。",
 ]
+PIECES = [PARAGRAPHS[1].partition("。")[0] + "。", PARAGRAPHS[1].partition("。")[2]]
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def read(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_a_model_alone_gives_its_own_calibrated_probabilities(
+def test_a_model_alone_gives_the_calibrated_mean_of_its_two_readings(
     tmp_path: Path, text_file: Path, fitted: Path, labels_folder: Path, taxonomy: Taxonomy
 ) -> None:
     out = tmp_path / "soft.jsonl"
@@ -42,8 +44,36 @@ def test_a_model_alone_gives_its_own_calibrated_probabilities(
     rows = annotations.read([out], taxonomy)
     assert [row.text for row in rows] == PARAGRAPHS
     tagger = Tagger.load(fitted)
-    expected = sigmoid(tagger.logits(PARAGRAPHS)[0] / tagger.artifact.calibration.temperature)
+    whole = tagger.logits(PARAGRAPHS)[0]
+    halves = [tagger.logits(list(parts))[0].max(axis=0) for parts in (PARAGRAPHS[:1], PIECES, PARAGRAPHS[2:])]
+    expected = sigmoid((whole + np.array(halves)) / 2 / tagger.artifact.calibration.temperature)
     np.testing.assert_allclose([row.targets for row in rows], expected, atol=1e-4)
+
+
+def test_pieces_are_whole_sentences_and_lose_nothing() -> None:
+    assert soft_labels.pieces(PARAGRAPHS[1]) == PIECES
+    long = "建" * 100
+    assert soft_labels.pieces(f"甲；乙。{long}。丙") == ["甲；乙。", f"{long}。", "丙"]
+    for text in ("", "没有句号", "。。", *PARAGRAPHS):
+        assert "".join(soft_labels.pieces(text)) == text
+
+
+def test_the_teachers_are_measured_on_dev_and_do_not_label_it(
+    tmp_path: Path,
+    text_file: Path,
+    fitted: Path,
+    labels_folder: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    dev, out = tmp_path / "dev.jsonl", tmp_path / "soft.jsonl"
+    row = {"id": "dev-1", "doc": "dev", "text": PARAGRAPHS[2], "instruments": ["subsidy"], "industries": []}
+    dev.write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+    command = ["soft-label", "--text", str(text_file), "--model", str(fitted), "--keep-empty", "1"]
+    with caplog.at_level("INFO"):
+        assert main([*command, "--dev", str(dev), "--labels", str(labels_folder), "--out", str(out)]) == 0
+    assert [row["text"] for row in read(out)] == PARAGRAPHS[:2]
+    for teacher in (str(fitted), "mean"):
+        assert f"{teacher}: mean average precision 1.000" in caplog.text
 
 
 def test_documents_are_told_apart_and_no_paragraph_is_drawn_twice(text_file: Path) -> None:
