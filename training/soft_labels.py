@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from policytag.calibration import sigmoid
-from policytag.encoding import pool
 from policytag.errors import InputError
 from policytag.tagger import Tagger
 from policytag.taxonomy import Taxonomy
@@ -83,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         measure({name: logits[len(drawn) :] for name, logits in everyone.items()}, dev, taxonomy, settings)
     probability = sigmoid(mean[: len(drawn)])
     kept = keep(probability, args.possible, args.keep_empty, settings.seed)
-    log.info("%d teachers, %d paragraphs, %d kept", len(opinions), len(texts), len(kept))
+    log.info("%d teachers, %d paragraphs, %d kept", len(opinions), len(drawn), len(kept))
     jsonl.write(args.out, _rows(drawn, probability, kept, taxonomy.ids))
     return 0
 
@@ -158,10 +157,11 @@ def two_readings(tagger: Tagger, texts: Sequence[str]) -> NDArray[np.float32]:
     Shape: ``(n, L) float32``.
     """
     cut = [pieces(text) for text in texts]
-    owners = np.repeat(np.arange(len(texts)), [len(parts) for parts in cut])
-    read = tagger.logits([*texts, *(part for parts in cut for part in parts)])[0]
-    whole, parts = read[: len(texts)], pool(read[len(texts) :], owners, len(texts))
-    return ((whole + parts) / 2 / tagger.artifact.calibration.temperature).astype(np.float32)
+    asked = list(dict.fromkeys([*texts, *(piece for parts in cut for piece in parts)]))  # many texts are one piece
+    logits = dict(zip(asked, tagger.logits(asked)[0], strict=True))
+    whole = np.array([logits[text] for text in texts])
+    parted = np.array([np.max([logits[piece] for piece in parts], axis=0) for parts in cut])
+    return ((whole + parted) / 2 / tagger.artifact.calibration.temperature).astype(np.float32)
 
 
 def measure(
