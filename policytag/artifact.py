@@ -129,6 +129,8 @@ def version_of(manifest: Manifest) -> str:
     content = asdict(manifest)
     del content["version"]
     content["files"].pop("README.md", None)
+    if not manifest.recipe.piece_tokens:
+        del content["recipe"]["piece_tokens"]  # as it was before there were pieces
     identity = json.dumps(content, ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(identity.encode()).hexdigest()[:12]
 

@@ -13,6 +13,9 @@ from tokenizers import Tokenizer
 from policytag.errors import ArtifactError
 from policytag.text import normalise, normalise_with_offsets
 
+SENTENCE_ENDS = "。;!?"
+"""Tokens that end a sentence, in their normalised form."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -23,6 +26,9 @@ class Recipe:
         overlap: Tokens that two neighbouring windows share.
         max_chars: Normalised characters read of one text; what is beyond is cut *before* tokenising (a 10 MB
             paragraph costs 16 s otherwise) and the answer says ``truncated``.
+        piece_tokens: A text with more tokens is read in pieces: whole sentences are put together to windows of at most
+            so many, [CLS] and [SEP] included; a longer sentence is a window of its own, or several of ``max_tokens``.
+            0 does without pieces.
 
     Raises:
         ArtifactError: If windows would not get on, or nothing would be read.
@@ -31,6 +37,7 @@ class Recipe:
     max_tokens: int = 512
     overlap: int = 64
     max_chars: int = 16_384
+    piece_tokens: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap < self.max_tokens - 2:
@@ -40,6 +47,11 @@ class Recipe:
             )
         if self.max_chars < 1:
             raise ArtifactError(f"recipe: max_chars {self.max_chars}; expected at least 1")
+        if self.piece_tokens and not 2 < self.piece_tokens <= self.max_tokens:
+            raise ArtifactError(
+                f"recipe: piece_tokens {self.piece_tokens} with max_tokens {self.max_tokens}; "
+                "expected 0, or 3 to max_tokens"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,7 @@ class Encoder:
         self.cls_id, self.sep_id, self.pad_id, self.unk_id = (
             self._special(token, tokenizer_file) for token in ("[CLS]", "[SEP]", "[PAD]", "[UNK]")
         )
+        self._ends = {self._tokenizer.token_to_id(mark) for mark in SENTENCE_ENDS}
 
     def _special(self, token: str, where: Path) -> int:
         token_id = self._tokenizer.token_to_id(token)
@@ -126,15 +139,33 @@ class Encoder:
         plain, origin = normalise_with_offsets(text[: 4 * self.recipe.max_chars])
         encoding = self._tokenizer.encode(plain[: self.recipe.max_chars], add_special_tokens=False)
         tokens = [(origin[start], origin[end - 1] + 1) for start, end in encoding.offsets]
-        return [tokens[part] for part in self._parts(len(tokens))]
+        return [tokens[part] for part in self._parts(encoding.ids)]
 
     def _slice(self, ids: list[int]) -> tuple[list[int], ...]:
-        return tuple([self.cls_id, *ids[part], self.sep_id] for part in self._parts(len(ids)))
+        return tuple([self.cls_id, *ids[part], self.sep_id] for part in self._parts(ids))
 
-    def _parts(self, num_tokens: int) -> list[slice]:
+    def _parts(self, ids: Sequence[int]) -> list[slice]:
         size = self.recipe.max_tokens - 2
         step = size - self.recipe.overlap
-        return [slice(start, start + size) for start in range(0, max(num_tokens - self.recipe.overlap, 1), step)]
+        return [
+            slice(start, min(start + size, end))
+            for begin, end in self._pieces(ids)
+            for start in range(begin, max(end - self.recipe.overlap, begin + 1), step)
+        ]
+
+    def _pieces(self, ids: Sequence[int]) -> list[tuple[int, int]]:
+        """Start and end of each piece; together they are the text."""
+        limit = self.recipe.piece_tokens - 2
+        if limit < 0 or len(ids) <= limit:
+            return [(0, len(ids))]
+        pieces, start, last = [], 0, 0
+        ends = [place for place, token in enumerate(ids, 1) if token in self._ends or place == len(ids)]
+        for end in ends:
+            if end - start > limit and last > start:
+                pieces.append((start, last))
+                start = last
+            last = end
+        return [*pieces, (start, last)]
 
 
 def pad(windows: Sequence[Sequence[int]], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -24,7 +24,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 
 from policytag import artifact
-from policytag.encoding import Recipe
+from policytag.encoding import SENTENCE_ENDS, Recipe
 
 # A busy machine is slow, not wrong.
 hypothesis.settings.register_profile("no deadline", deadline=None)
@@ -67,7 +67,8 @@ def write_tiny_artifact(folder: Path) -> Path:
     """Writes and seals a complete model folder."""
     folder.mkdir(parents=True)
     vocabulary = {token: i for i, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]"])}
-    vocabulary |= {char: len(vocabulary) + i for i, (_, _, char) in enumerate(LABELS.values())}
+    known = [*(char for _, _, char in LABELS.values()), *SENTENCE_ENDS]
+    vocabulary |= {char: len(vocabulary) + i for i, char in enumerate(known)}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Split(Regex("."), "isolated")  # pyright: ignore[reportAttributeAccessIssue]
     tokenizer.save(str(folder / "tokenizer.json"))

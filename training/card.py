@@ -56,8 +56,8 @@ _LIMITS = """## Limits
 - It judges a paragraph alone: what only the heading above it says is not seen.
 - Rare labels have few positives above; their figures can move by ten points with other documents. Read the intervals.
 - Boundary cases follow the annotation guideline, not any law or official statistic.
-- Paragraphs beyond {max_tokens} tokens are read in windows that overlap by {overlap}, each label taking its highest
-  window; beyond {max_chars} characters the rest is not read and the answer says so.
+- {windows};
+  each label takes its highest score. Beyond {max_chars} characters the rest is not read and the answer says so.
 
 ## Licence
 
@@ -80,9 +80,20 @@ def render(report: Mapping[str, Any], taxonomy: Taxonomy, config: Config) -> str
         _figures(report),
         _labels(report, taxonomy),
         _USE,
-        _LIMITS.format(max_tokens=config.max_tokens, overlap=config.overlap, max_chars=config.max_chars),
+        _LIMITS.format(windows=_windows(config), max_chars=config.max_chars),
     ]
     return "\n".join(parts)
+
+
+def _windows(config: Config) -> str:
+    """How long texts are read, up to the clause on scores."""
+    beyond = f"beyond {config.max_tokens} tokens is read in windows that overlap by {config.overlap}"
+    if not config.piece_tokens:
+        return f"A paragraph {beyond}"
+    return (
+        f"A paragraph of more than {config.piece_tokens} tokens is read in pieces, as many whole sentences as fit into "
+        f"so many:\n  what a sentence means only after another one is not seen. A sentence {beyond}"
+    )
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

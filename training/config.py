@@ -28,6 +28,7 @@ class Config:
         max_tokens: Tokens a window.
         overlap: Tokens two windows share.
         max_chars: Characters read of one text.
+        piece_tokens: Tokens of the pieces of whole sentences that a longer text is read in; 0 for none.
         epochs: Passes over the training windows; parts of one count, and there is always one step.
         batch_size: Windows a step.
         learning_rate: Peak of the schedule.
@@ -57,6 +58,7 @@ class Config:
     max_tokens: int
     overlap: int
     max_chars: int
+    piece_tokens: int
     epochs: float
     batch_size: int
     learning_rate: float
@@ -84,7 +86,7 @@ class Config:
     @property
     def recipe(self) -> Recipe:
         """How a text becomes windows, in training as in serving."""
-        return Recipe(self.max_tokens, self.overlap, self.max_chars)
+        return Recipe(self.max_tokens, self.overlap, self.max_chars, self.piece_tokens)
 
     def to_toml(self) -> str:
         """All settings as flat TOML, in the order above."""
@@ -94,6 +96,7 @@ class Config:
 _RANGES: Mapping[str, tuple[float, float]] = {
     "max_tokens": (8, 8192),
     "max_chars": (1, 10_000_000),
+    "piece_tokens": (0, 8192),
     "epochs": (0, 1000),
     "batch_size": (1, 4096),
     "learning_rate": (0, 1),

@@ -1,7 +1,9 @@
 """One fine-tuning: an encoder and annotated texts in, a classifier out. Knows neither files of data nor thresholds.
 
 The network is a plain ``BertForSequenceClassification`` trained by ``transformers.Trainer``; what is added is the loss
-(positives weighted, soft targets allowed), batches of like length, and the windows that serving will use.
+(positives weighted, soft targets allowed), batches of like length, and the windows that serving will use: a text's
+logits are the largest of its windows', in training as in serving, so that its labels need not hold for each of them
+(multiple-instance learning, Dietterich et al. 1997).
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ MAX_UNKNOWN_SHARE = 0.2
 """Share of [UNK] tokens from which a tokenizer is taken for the wrong one."""
 UNKNOWN_SAMPLE = 200
 SHAPE_STEP = 8
-"""Batches are padded to a multiple of so many tokens: every new shape costs the CPU kernels time and memory."""
+"""Windows are padded to a multiple of so many tokens: every new shape costs the CPU kernels time and memory."""
+LOT_TOKENS = 2048
+"""Tokens computed at a time: a batch's windows go through the network in lots of like length, so little is padding."""
 HEAD = ("classifier.weight", "classifier.bias")
 MAY_BE_NEW = (*HEAD, "bert.pooler.dense.weight", "bert.pooler.dense.bias")
 """Weights that an encoder need not bring."""
@@ -169,8 +173,8 @@ class _Loss:
     def __init__(self, weights: NDArray[np.float32]) -> None:
         self._weights = torch.from_numpy(weights)
 
-    def __call__(self, outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-        logits = outputs["logits"].float()
+    def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        logits = logits.float()
         loss = torch.nn.functional.binary_cross_entropy_with_logits(
             logits, labels.float(), pos_weight=self._weights.to(logits.device)
         )
@@ -200,7 +204,7 @@ def train(
 ) -> None:
     """Fine-tunes the model in place and leaves it on the CPU, its weights rounded to what float16 holds.
 
-    Each window of a text is an example with the text's targets. Started by ``torchrun`` or ``accelerate launch``, the
+    Each text is an example, whatever number of windows it has. Started by ``torchrun`` or ``accelerate launch``, the
     processes share each batch.
 
     Args:
@@ -217,17 +221,16 @@ def train(
     if config.threads:
         torch.set_num_threads(config.threads)
     dataset = _dataset(start.encoder, texts, targets)
-    log.info("training on %d paragraphs, %d windows", len(texts), len(dataset))
     share = config.keep_start if start.head_kept else 0.0
     before = {name: p.detach().clone() for name, p in start.model.named_parameters()} if share else {}
     loss = _Loss(positive_weights(targets, config.positive_weight_min, config.positive_weight_max))
     with tempfile.TemporaryDirectory() as scratch:
         trainer = _Trainer(
+            loss,
             model=start.model,
             args=_arguments(config, len(dataset), work or Path(scratch), keep=work is not None),
             train_dataset=dataset,
             data_collator=_Collator(start.encoder.pad_id),
-            compute_loss_func=loss,
             callbacks=[_Log(), resume.MarkWhole(), *observers],
         )
         trainer.remove_callback(PrinterCallback)
@@ -252,14 +255,14 @@ def blend(model: torch.nn.Module, before: Mapping[str, torch.Tensor], share: flo
 
 
 def _dataset(encoder: Encoder, texts: Sequence[str], targets: NDArray[np.float32]) -> datasets.Dataset:
-    windows, owners, _ = encoder.windows(texts)
-    return datasets.Dataset.from_dict(
-        {"input_ids": windows, "labels": targets[owners].tolist(), "length": [len(window) for window in windows]}
-    )
+    windows = [list(encoded.windows) for encoded in encoder.encode(texts)]
+    log.info("training on %d paragraphs, %d windows", len(texts), sum(map(len, windows)))
+    lengths = [sum(map(len, parts)) for parts in windows]
+    return datasets.Dataset.from_dict({"windows": windows, "labels": targets.tolist(), "length": lengths})
 
 
 class _ByLength(Sampler[int]):
-    """Windows of like length in a batch, in an order that seed and epoch alone decide.
+    """Texts of like length in a batch, in an order that seed and epoch alone decide.
 
     The Trainer's own draws it from the generator that dropout uses, so that a training that is taken up in the middle
     of an epoch would see the rest of that epoch in another order.
@@ -280,30 +283,67 @@ class _ByLength(Sampler[int]):
 
 
 class _Trainer(transformers.Trainer):
+    def __init__(self, loss: _Loss, **given: Any) -> None:
+        super().__init__(**given)
+        self._loss = loss
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
         return _ByLength(self, dataset["length"])
 
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        lots = [model(input_ids=ids, attention_mask=mask)["logits"] for ids, mask in inputs["lots"]]
+        return self._loss(_pool(torch.cat(lots), inputs["owners"], len(inputs["labels"])), inputs["labels"])
+
+
+def _lots(lengths: Sequence[int]) -> Iterator[slice]:
+    """Neighbours of at most `LOT_TOKENS` tokens together, padded to the first and longest of them."""
+    start = 0
+    while start < len(lengths):
+        stop = start + max(1, LOT_TOKENS // lengths[start])
+        yield slice(start, stop)
+        start = stop
+
+
+def _pool(logits: torch.Tensor, owners: torch.Tensor, num_texts: int) -> torch.Tensor:
+    """`policytag.encoding.pool`, with a gradient. Shape: ``(w, L)`` -> ``(n, L)``."""
+    rows = owners[:, None].expand_as(logits)
+    return logits.new_full((num_texts, logits.shape[1]), -torch.inf).scatter_reduce(0, rows, logits, "amax")
+
 
 @dataclass(frozen=True, slots=True)
 class _Collator:
+    """Texts to ``lots`` of windows of like length, ids and mask ``(w, t)`` each, the ``owners`` of all windows in the
+    order of the lots, and the texts' ``labels (n, L)``."""
+
     pad_id: int
 
-    def __call__(self, examples: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        ids, mask = pad([example["input_ids"] for example in examples], self.pad_id)
+    def __call__(self, examples: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        found = [(owner, window) for owner, example in enumerate(examples) for window in example["windows"]]
+        found.sort(key=lambda pair: len(pair[1]), reverse=True)
+        lots = list(_lots([len(window) for _, window in found]))
+        return {
+            "lots": [self._lot([window for _, window in found[part]]) for part in lots],
+            "owners": torch.tensor([owner for owner, _ in found]),
+            "labels": torch.tensor([example["labels"] for example in examples], dtype=torch.float32),
+        }
+
+    def _lot(self, windows: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        ids, mask = pad(windows, self.pad_id)
         fill = ((0, 0), (0, -ids.shape[1] % SHAPE_STEP))
         ids, mask = np.pad(ids, fill, constant_values=self.pad_id), np.pad(mask, fill)
-        labels = torch.tensor([example["labels"] for example in examples], dtype=torch.float32)
-        return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask), "labels": labels}
+        return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
-def _arguments(config: Config, num_windows: int, folder: Path, *, keep: bool) -> TrainingArguments:
+def _arguments(config: Config, num_texts: int, folder: Path, *, keep: bool) -> TrainingArguments:
     if config.batch_size % processes.count():
         raise TrainingError(
             f"batch_size {config.batch_size} cannot be shared by {processes.count()} processes; "
             "expected a multiple of them, change either"
         )
-    steps = max(1, round(config.epochs * -(-num_windows // config.batch_size)))
+    steps = max(1, round(config.epochs * -(-num_texts // config.batch_size)))
     return TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
@@ -324,6 +364,7 @@ def _arguments(config: Config, num_windows: int, folder: Path, *, keep: bool) ->
         report_to="none",
         disable_tqdm=True,
         ddp_find_unused_parameters=False,
+        ddp_broadcast_buffers=False,  # would have the processes meet at each lot, of which they have different numbers
         average_tokens_across_devices=False,  # would multiply a loss that is a mean already by the processes
     )
 

@@ -7,7 +7,7 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +142,7 @@ def _floors(tagger: Tagger, rows: Sequence[Annotation], limits: Limits) -> Gate:
 
 def _parity(tagger: Tagger, texts: Sequence[str]) -> Gate:
     folder = tagger.artifact.folder
-    recipe = tagger.artifact.manifest.recipe
-    settings = config.load(None, max_tokens=recipe.max_tokens, overlap=recipe.overlap, max_chars=recipe.max_chars)
+    settings = config.load(None, **asdict(tagger.artifact.manifest.recipe))
     with tempfile.TemporaryDirectory() as scratch:
         try:
             start = finetune.prepare(str(folder), tagger.taxonomy, settings, Path(scratch))

@@ -34,6 +34,24 @@ def test_the_last_window_always_brings_something_new(tiny_model: Path, length: i
     assert len(encoded.windows[-1]) - 2 > 2 or len(encoded.windows) == 1
 
 
+def test_a_text_is_read_in_pieces_of_whole_sentences_and_no_token_is_lost(tiny_model: Path) -> None:
+    text = "补贴人才。平台;审批?金融招商项目补贴人才平台审批!招商"
+    [whole] = Encoder(tiny_model / "tokenizer.json", Recipe()).encode([text])
+    encoder = Encoder(tiny_model / "tokenizer.json", Recipe(max_tokens=12, overlap=2, piece_tokens=11))
+    [encoded] = encoder.encode([text])
+    read = ["".join(text[a:b] for a, b in tokens) for tokens in encoder.spans(text)]
+    # 5 and 3 tokens, then 3 more would be 11 of 9; the fourth sentence is longer than a piece and than a window.
+    assert read == ["补贴人才。平台;", "审批?", "金融招商项目补贴人才", "人才平台审批!", "招商"]
+    assert [len(window) - 2 for window in encoded.windows] == [8, 3, 10, 7, 2]
+    inner = [token for window in encoded.windows for token in window[1:-1]]
+    assert [*inner[:21], *inner[23:]] == whole.windows[0][1:-1]
+
+
+def test_a_text_no_longer_than_a_piece_is_one_window(tiny_model: Path) -> None:
+    encoder = Encoder(tiny_model / "tokenizer.json", Recipe(piece_tokens=8))
+    assert [len(e.windows) for e in encoder.encode(["补贴。人才。", "补贴。人才。补", "", "。" * 7])] == [1, 2, 1, 2]
+
+
 def test_a_text_over_the_limit_says_that_it_was_truncated(tiny_model: Path) -> None:
     encoder = Encoder(tiny_model / "tokenizer.json", Recipe(max_chars=10))
     assert [e.truncated for e in encoder.encode(["补" * 10, "补" * 11, "补" * 10_000_000])] == [False, True, True]
@@ -76,6 +94,8 @@ def test_a_recipe_that_would_lose_text_is_refused() -> None:
         Recipe(max_tokens=512, overlap=510)
     with pytest.raises(ArtifactError, match="max_chars 0; expected at least 1"):
         Recipe(max_chars=0)
+    with pytest.raises(ArtifactError, match="piece_tokens 600 with max_tokens 512; expected 0, or 3 to max_tokens"):
+        Recipe(piece_tokens=600)
 
 
 def test_a_broken_tokenizer_file_is_refused_by_name(tmp_path: Path) -> None:

@@ -361,5 +361,5 @@ def test_the_model_tells_its_version_data_metrics_and_thresholds(client: TestCli
     answer = client.get("/v1/model").json()
     assert answer["version"] == tag(client, "补贴").json()["model"]["version"]
     assert answer["thresholds"]["subsidy"] == 0.5
-    assert answer["recipe"] == {"max_tokens": 64, "overlap": 8, "max_chars": 400}
+    assert answer["recipe"] == {"max_tokens": 64, "overlap": 8, "max_chars": 400, "piece_tokens": 0}
     assert set(answer) >= {"data", "metrics", "taxonomy", "encoder", "versions", "temperature"}

@@ -119,7 +119,7 @@ def test_positive_weights_by_hand():
 def test_soft_targets_pull_towards_their_probability():
     loss = finetune._Loss(np.ones(1, dtype=np.float32))
     logits = torch.tensor([[0.0], [np.log(0.3 / 0.7)]], requires_grad=True)
-    loss({"logits": logits}, torch.tensor([[0.3], [0.3]])).backward()
+    loss(logits, torch.tensor([[0.3], [0.3]])).backward()
     assert logits.grad is not None
     # The mean of two; the gradient of each is sigmoid(logit) - target.
     assert logits.grad.ravel().tolist() == pytest.approx([(0.5 - 0.3) / 2, 0.0], abs=1e-6)
@@ -127,9 +127,36 @@ def test_soft_targets_pull_towards_their_probability():
 
 def test_positives_count_as_often_as_their_weight_says():
     loss = finetune._Loss(np.array([4.0], dtype=np.float32))
-    zero = {"logits": torch.zeros(1, 1)}
+    zero = torch.zeros(1, 1)
     assert loss(zero, torch.ones(1, 1)).item() == pytest.approx(4 * np.log(2))
     assert loss(zero, torch.zeros(1, 1)).item() == pytest.approx(np.log(2))
+
+
+def test_a_batch_goes_through_the_network_in_lots_and_each_text_takes_its_windows_largest_logits(
+    fitted: Path, taxonomy: Taxonomy, brief: Config, tmp_path: Path
+):
+    settings = replace(brief, piece_tokens=12)
+    start = finetune.prepare(str(fitted), taxonomy, settings, tmp_path)
+    texts = [
+        "给予补贴。引进和培养高层次人才。建设公共技术服务平台。",
+        "扩大粮食种植面积。",
+        "深化行政审批制度改革。" * 3,
+    ]
+    dataset = finetune._dataset(start.encoder, texts, np.zeros((3, len(taxonomy)), dtype=np.float32))
+    rows: Any = list(dataset)
+    batch = finetune._Collator(start.encoder.pad_id)(rows)
+    assert len(batch["owners"]) > len(texts) == len(set(batch["owners"].tolist()))
+    with torch.inference_mode():
+        logits = torch.cat([start.model(input_ids=ids, attention_mask=mask).logits for ids, mask in batch["lots"]])
+        pooled = finetune._pool(logits, batch["owners"], len(texts)).numpy()
+    assert pooled == pytest.approx(finetune.predict(start, texts), abs=1e-5)
+
+
+def test_only_the_largest_logit_of_a_text_is_pulled():
+    logits = torch.tensor([[1.0], [3.0], [2.0]], requires_grad=True)
+    finetune._pool(logits, torch.tensor([0, 0, 1]), 2).sum().backward()
+    assert logits.grad is not None
+    assert logits.grad.ravel().tolist() == [0.0, 1.0, 1.0]
 
 
 def test_a_classifier_with_the_same_labels_keeps_its_head(
