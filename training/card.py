@@ -26,7 +26,8 @@ each with its definition, is in `taxonomy.json`; this model's version is in `man
 
 _USE = """## Use
 
-With transformers, the probabilities before calibration (0.5 is *not* the threshold this model is used with):
+With transformers, the probabilities before calibration (0.5 is *not* the threshold this model is used with); what is read in
+pieces ("Limits") is to be cut before:
 
 ```python
 from transformers import pipeline
@@ -35,7 +36,7 @@ classify = pipeline("text-classification", model=".", top_k=None, function_to_ap
 classify("对新引进的高层次人才给予安家补贴。")
 ```
 
-With policytag, which verifies the folder, windows long paragraphs, and applies temperature and thresholds:
+With policytag, which verifies the folder, reads long paragraphs in pieces, and applies temperature and thresholds:
 
 ```python
 from pathlib import Path

@@ -1,8 +1,8 @@
 """``policytag-train soft-label``: several teachers' mean opinion on unlabelled paragraphs, for a student to learn from.
 
 The teachers are finished model folders and, from annotations, the TF-IDF baseline. A model reads each paragraph twice:
-as a whole, and in pieces of a few sentences, so that a clause is not drowned by what stands around it. Serving reads
-once, which costs half as much; a student learns what the second reading adds. With ``--dev`` the teachers are measured
+as in serving, and in shorter pieces. Serving reads once, which costs half as much; a student learns what the second
+reading adds. With ``--dev`` the teachers are measured
 first. Distillation: Hinton et al. 2015, arXiv:1503.02531.
 """
 
@@ -152,7 +152,7 @@ def pieces(text: str) -> list[str]:
 
 
 def two_readings(tagger: Tagger, texts: Sequence[str]) -> NDArray[np.float32]:
-    """The mean of a model's logits for whole texts and their largest over a text's pieces, calibrated.
+    """The mean of a model's logits for texts as it reads them and their largest over a text's `pieces`, calibrated.
 
     Shape: ``(n, L) float32``.
     """
