@@ -26,8 +26,8 @@ each with its definition, is in `taxonomy.json`; this model's version is in `man
 
 _USE = """## Use
 
-With transformers, the probabilities before calibration (0.5 is *not* the threshold this model is used with); what is read in
-pieces ("Limits") is to be cut before:
+With transformers, the probabilities before calibration (0.5 is *not* the threshold this model is used with); what is
+read in pieces ("Limits") is to be cut before:
 
 ```python
 from transformers import pipeline

@@ -365,6 +365,13 @@ def test_a_baseline_without_n_grams_fails_before_the_training(
         fit.fit(ask(), replace(brief, baseline_min_df=1000))
 
 
+def test_a_start_that_reads_otherwise_is_warned_of(fitted: Path, brief: Config, caplog: pytest.LogCaptureFixture):
+    fit._check_reading(str(fitted), replace(brief, piece_tokens=0))
+    assert not caplog.records
+    fit._check_reading(str(fitted), replace(brief, piece_tokens=12))
+    assert "reads with piece_tokens = 0, the settings say 12; set piece_tokens = 0 to keep" in caplog.text
+
+
 def test_an_encoder_that_is_nowhere_is_one_line(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
