@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from policytag.encoding import Recipe
-from policytag.errors import PolicytagError
+from policytag.errors import ArtifactError, PolicytagError
 
 PRECISIONS = ("bf16", "fp32")
 
@@ -29,8 +29,8 @@ class Config:
         overlap: Tokens two windows share.
         max_chars: Characters read of one text.
         piece_tokens: Tokens of the pieces of whole sentences that a longer text is read in; 0 for none.
-        epochs: Passes over the training windows; parts of one count, and there is always one step.
-        batch_size: Windows a step.
+        epochs: Passes over the training texts; parts of one count, and there is always one step.
+        batch_size: Texts a step.
         learning_rate: Peak of the schedule.
         warmup_share: Share of the steps in which the learning rate rises, in [0, 1).
         weight_decay: Decoupled, on all but biases and layer norms.
@@ -160,6 +160,10 @@ def _merge(base: Config | None, values: Mapping[str, Any], where: str) -> Config
         raise ConfigError(f"{where}: a '…_min' is above its '…_max'; expected the smaller one first")
     if not config.overlap < config.max_tokens - 2:
         raise ConfigError(f"{where}: overlap {config.overlap}; expected less than max_tokens - 2")
+    try:
+        _ = config.recipe
+    except ArtifactError as error:
+        raise ConfigError(f"{where}: {error}") from None
     return config
 
 

@@ -25,9 +25,10 @@ from transformers import BertForSequenceClassification, TrainerCallback, Trainin
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
+from policytag import artifact
 from policytag.encoding import Encoder, pad, pool
 from policytag.engine import batches
-from policytag.errors import PolicytagError
+from policytag.errors import ArtifactError, PolicytagError
 from policytag.taxonomy import Taxonomy
 from training import processes, resume
 from training.config import Config
@@ -90,6 +91,7 @@ def prepare(source: str, taxonomy: Taxonomy, config: Config, tokenizer_folder: P
     except ValueError as error:
         raise TrainingError(str(error)) from None
     model, head_kept = _load_model(source, taxonomy, config)
+    _check_reading(source, config)
     positions = model.config.max_position_embeddings
     if positions < config.max_tokens:
         raise TrainingError(
@@ -138,6 +140,17 @@ def _load_model(source: str, taxonomy: Taxonomy, config: Config) -> tuple[BertFo
         torch.nn.init.zeros_(model.classifier.bias)
     log.info("encoder: %d parameters, head %s", model.num_parameters(), "kept" if keep_head else "new")
     return model, keep_head
+
+
+def _check_reading(source: str, config: Config) -> None:
+    """Warns where the start is a model that has learnt to read otherwise: it will need many labels to learn it anew."""
+    try:
+        learnt = artifact.load(Path(source)).manifest.recipe.piece_tokens
+    except ArtifactError:
+        return  # not a model folder: how it was taught to read is not known
+    if learnt != config.piece_tokens:
+        log.warning("%s reads with piece_tokens = %d, the settings say %d; set piece_tokens = %d to keep what it "
+                    "has learnt", source, learnt, config.piece_tokens, learnt)  # fmt: skip
 
 
 def _check_unknown(encoder: Encoder, texts: Sequence[str]) -> None:
@@ -323,9 +336,8 @@ class _Collator:
     def __call__(self, examples: Sequence[dict[str, Any]]) -> dict[str, Any]:
         found = [(owner, window) for owner, example in enumerate(examples) for window in example["windows"]]
         found.sort(key=lambda pair: len(pair[1]), reverse=True)
-        lots = list(_lots([len(window) for _, window in found]))
         return {
-            "lots": [self._lot([window for _, window in found[part]]) for part in lots],
+            "lots": [self._lot([window for _, window in found[part]]) for part in _lots([len(w) for _, w in found])],
             "owners": torch.tensor([owner for owner, _ in found]),
             "labels": torch.tensor([example["labels"] for example in examples], dtype=torch.float32),
         }

@@ -116,7 +116,6 @@ def fit(request: Request, config: Config) -> dict[str, Any]:
     described = _data_report(request, data)
     log.info("%d paragraphs to learn from, %d to calibrate on, %d to measure on",
              len(data.train), len(data.calibration), len(data.dev))  # fmt: skip
-    _check_reading(request.encoder, config)
     with_baseline = request.with_baseline and processes.is_first()
     distances = _baseline_distances(data, config) if with_baseline else None
     with _work(request, data, config) as work, tempfile.TemporaryDirectory() as scratch:
@@ -279,16 +278,6 @@ def evaluate(
         ours, theirs = bootstrap.counts(gold, chosen), bootstrap.counts(gold, distances > 0)
         report["difference"] = metrics.difference(ours, theirs, taxonomy, bootstrap)
     return report
-
-
-def _check_reading(encoder: str, config: Config) -> None:
-    """Warns where the start is a model that has learnt to read otherwise: it will need many labels to learn it anew."""
-    manifest = Path(encoder) / artifact.MANIFEST
-    if manifest.is_file():
-        learnt = json.loads(manifest.read_text(encoding="utf-8"))["recipe"].get("piece_tokens", 0)
-        if learnt != config.piece_tokens:
-            log.warning("%s reads with piece_tokens = %d, the settings say %d; set piece_tokens = %d to keep what it "
-                        "has learnt", encoder, learnt, config.piece_tokens, learnt)  # fmt: skip
 
 
 def encoder_name(source: str) -> str:

@@ -2,8 +2,7 @@
 
 The teachers are finished model folders and, from annotations, the TF-IDF baseline. A model reads each paragraph twice:
 as in serving, and in shorter pieces. Serving reads once, which costs half as much; a student learns what the second
-reading adds. With ``--dev`` the teachers are measured
-first. Distillation: Hinton et al. 2015, arXiv:1503.02531.
+reading adds. With ``--dev`` the teachers are measured first. Distillation: Hinton et al. 2015, arXiv:1503.02531.
 """
 
 from __future__ import annotations

@@ -365,10 +365,23 @@ def test_a_baseline_without_n_grams_fails_before_the_training(
         fit.fit(ask(), replace(brief, baseline_min_df=1000))
 
 
-def test_a_start_that_reads_otherwise_is_warned_of(fitted: Path, brief: Config, caplog: pytest.LogCaptureFixture):
-    fit._check_reading(str(fitted), replace(brief, piece_tokens=0))
-    assert not caplog.records
-    fit._check_reading(str(fitted), replace(brief, piece_tokens=12))
+def test_a_start_that_reads_otherwise_is_warned_of(
+    fitted: Path,
+    tiny_encoder: Path,
+    taxonomy: Taxonomy,
+    brief: Config,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+):
+    foreign = shutil.copytree(tiny_encoder, tmp_path / "foreign")
+    (foreign / "manifest.json").write_text('{"name": "not of this project"}', encoding="utf-8")
+    caplog.set_level("WARNING")
+    for number, (start, pieces) in enumerate([(fitted, 0), (tiny_encoder, 12), (foreign, 12)]):
+        (scratch := tmp_path / str(number)).mkdir()
+        finetune.prepare(str(start), taxonomy, replace(brief, piece_tokens=pieces), scratch)
+        assert not caplog.records
+    (scratch := tmp_path / "last").mkdir()
+    finetune.prepare(str(fitted), taxonomy, replace(brief, piece_tokens=12), scratch)
     assert "reads with piece_tokens = 0, the settings say 12; set piece_tokens = 0 to keep" in caplog.text
 
 
@@ -402,6 +415,7 @@ def test_a_misspelt_folder_is_not_looked_for_on_the_hub(taxonomy: Taxonomy, brie
         ('precision = "fp8"', "expected one of bf16, fp32"),
         ("threshold_min = 0.9", "is above its"),
         ("overlap = 511", "expected less than max_tokens - 2"),
+        ("piece_tokens = 600", "piece_tokens 600 with max_tokens 512; expected 0, or 3 to max_tokens"),
         ("epochs = = 3", "not TOML"),
     ],
 )
