@@ -36,6 +36,7 @@ VERBS = {
     "attach": ("join labels kept apart from their text with it", "verbs.attach"),
     "soft-label": ("label text with the mean opinion of teachers", "soft_labels"),
     "robustness": ("measure how often tags stay when only the writing changes", "robustness"),
+    "distil": ("teach a small network with a large one made for it, on a GPU", "verbs.distil"),
     "pretrain": ("pretrain the small encoder on unlabelled text", "verbs.pretrain"),
 }
 """Verb -> what it does, and its module in `training`, which has ``add_arguments`` and ``run``."""

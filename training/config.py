@@ -29,7 +29,7 @@ class Config:
         overlap: Tokens two windows share.
         max_chars: Characters read of one text.
         piece_tokens: Tokens of the pieces of whole sentences that a longer text is read in; 0 for none.
-        epochs: Passes over the training texts; parts of one count, and there is always one step.
+        epochs: Passes over the training texts; parts of one count. 0 leaves the network as it is, to be calibrated.
         batch_size: Texts a step.
         learning_rate: Peak of the schedule.
         warmup_share: Share of the steps in which the learning rate rises, in [0, 1).

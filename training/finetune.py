@@ -230,6 +230,9 @@ def train(
         TrainingError: If the tokenizer does not know the texts, or the loss or a weight is not finite.
     """
     _check_unknown(start.encoder, texts)
+    if not config.epochs:  # a network that has learnt elsewhere
+        round_weights(start.model.eval())
+        return
     transformers.set_seed(config.seed)
     if config.threads:
         torch.set_num_threads(config.threads)

@@ -188,7 +188,7 @@ def read_data(request: Request, taxonomy: Taxonomy, config: Config) -> Data:
     rows = annotations.read(request.annotations, taxonomy)
     rows = annotations.without(rows, request.exclude_docs)
     dev = annotations.read(request.dev, taxonomy) if request.dev else []
-    _check_apart(rows, dev)
+    check_apart(rows, dev)
     if request.out_of_fold:
         if not dev:
             raise InputError("--out-of-fold without --dev: nothing is left to measure on; give --dev")
@@ -202,7 +202,12 @@ def read_data(request: Request, taxonomy: Taxonomy, config: Config) -> Data:
     return Data(rest, held_out, dev or held_out, HELD_OUT, DEV if dev else HELD_OUT)
 
 
-def _check_apart(rows: Sequence[Annotation], dev: Sequence[Annotation]) -> None:
+def check_apart(rows: Sequence[Annotation], dev: Sequence[Annotation]) -> None:
+    """Refuses rows that are learnt from and measured on, or share a document with such.
+
+    Raises:
+        InputError: Naming the first document or id.
+    """
     docs = sorted({row.doc for row in rows} & {row.doc for row in dev})
     if docs:
         raise InputError(

@@ -82,15 +82,16 @@ def run(args: argparse.Namespace) -> int:
     probability = sigmoid(mean[: len(drawn)])
     kept = keep(probability, args.possible, args.keep_empty, settings.seed)
     log.info("%d teachers, %d paragraphs, %d kept", len(opinions), len(drawn), len(kept))
-    jsonl.write(args.out, _rows(drawn, probability, kept, taxonomy.ids))
+    jsonl.write(args.out, rows(drawn, probability, kept, taxonomy.ids))
     return 0
 
 
-def draw(paths: Sequence[Path], excluded: set[str], number: int, seed: int) -> list[tuple[int, str]]:
+def draw(paths: Sequence[Path], excluded: set[str], number: int | None, seed: int) -> list[tuple[int, str]]:
     """A random sample of different paragraphs, each with its document's number, in the order of the text.
 
     Args:
         excluded: Texts to leave out, in their `comparable` form.
+        number: How many; None for all of them.
 
     Raises:
         InputError: If there is none.
@@ -192,9 +193,10 @@ def _model_logits(folder: Path, ids: Sequence[str], texts: Sequence[str]) -> NDA
     return np.concatenate(lots)
 
 
-def _rows(
+def rows(
     drawn: Sequence[tuple[int, str]], probability: NDArray[np.float32], kept: NDArray[np.intp], ids: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
+    """Drawn paragraphs with their probabilities as `fit` reads them; those that are ``kept``."""
     for i in kept:
         document, text = drawn[i]
         targets = {label: round(float(p), 4) for label, p in zip(ids, probability[i], strict=True)}
