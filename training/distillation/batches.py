@@ -13,10 +13,8 @@ from torch import Tensor
 from policytag.errors import InputError
 from training.distillation.texts import Texts, Windows
 
-MASK_SHARE = 8 / 9
-"""Of the tokens that are hidden from a network, those that become [MASK]; the others become a random token."""
-KEPT_SHARE = 0.1
-"""Of the tokens to be guessed, those left as they are: 80 %, 10 %, 10 % (Devlin et al. 2019, arXiv:1810.04805)."""
+MASK_SHARE, RANDOM_SHARE = 0.8, 0.1
+"""Of the tokens to be guessed, those that become [MASK] or another token (Devlin et al. 2019, arXiv:1810.04805)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +90,7 @@ class Loader:
         chosen: NDArray[np.int64],
         windows: Windows,
         tokens: int,
-        *,
         partners: NDArray[np.int64] | None = None,
-        hide: float = 0.0,
     ) -> Batch:
         """The batch of some texts.
 
@@ -104,7 +100,6 @@ class Loader:
             tokens: ``t``.
             partners: For each text another that is put behind it in the same window, or -1 for none. Both must have one
                 window. Shape ``(n,) int64``.
-            hide: Mean share of the tokens hidden; each window's own share is drawn evenly from 0 to twice that.
         """
         number = windows.number[chosen]
         owner = np.repeat(np.arange(len(chosen)), number)
@@ -127,11 +122,11 @@ class Loader:
                 (start, none), (length, none), (then, none), (total, fill), (owner, np.full_like(fill, len(chosen))),
             )
         )  # fmt: skip
-        return self._assemble(*on_device, tokens=tokens, longest=longest, num_texts=len(chosen), hide=hide)
+        return self._assemble(*on_device, tokens=tokens, longest=longest, num_texts=len(chosen))
 
     def _assemble(
         self, start: Tensor, length: Tensor, then: Tensor, total: Tensor, owner: Tensor,
-        *, tokens: int, longest: int, num_texts: int, hide: float,
+        *, tokens: int, longest: int, num_texts: int,
     ) -> Batch:  # fmt: skip
         special, device = self._specials, self._device
         bounds = torch.nn.functional.pad(total.cumsum(0), (1, 0))
@@ -140,20 +135,10 @@ class Loader:
         place = positions - 1
         place = torch.where(place < length[window], start[window] + place, then[window] + place - length[window])
         found = self._ids[place.clamp(0, len(self._ids) - 1)].long()
-        if hide:
-            share = 2 * hide * torch.rand(len(total), device=device)
-            hidden = torch.rand(tokens, device=device) < share[window]
-            found = torch.where(hidden, disguise(found, special), found)
         found = torch.where(positions == 0, special.cls, found)
         found = torch.where(positions == total[window] - 1, special.sep, found)
         found = torch.where(owner[window] == num_texts, special.pad, found)
         return Batch(found, positions, bounds.int(), longest, window, owner, num_texts)
-
-
-def disguise(tokens: Tensor, special: Specials) -> Tensor:
-    """[MASK] in the place of most tokens, a random one in that of the others. Shape: ``(t,)`` -> ``(t,)``."""
-    other = torch.randint(special.first_text, special.vocabulary, tokens.shape, device=tokens.device)
-    return torch.where(torch.rand(tokens.shape, device=tokens.device) < MASK_SHARE, special.mask, other)
 
 
 class Stream:
@@ -179,8 +164,12 @@ class Stream:
         return len(self._stream)
 
     def batches(self, tokens: int, share: float, rng: np.random.Generator) -> Iterator[tuple[Batch, Tensor, Tensor]]:
-        """Endlessly: a batch, where its masked tokens are, and what they were, shape ``(m,) int64`` both."""
-        rows, inner = tokens // self._row, self._row - 1
+        """Endlessly: a batch, where its masked tokens are, and what they were, shape ``(m,) int64`` both.
+
+        Each pass cuts the text into rows at other places. A text of less than ``tokens`` gives smaller batches.
+        """
+        inner = self._row - 1
+        rows = min(tokens // self._row, len(self) // inner - 1)
         size, device = rows * self._row, self._device
         ramp = torch.arange(inner, device=device)
         bounds = torch.arange(0, size + 1, self._row, device=device, dtype=torch.int32)
@@ -191,14 +180,18 @@ class Stream:
         while True:
             offset = int(rng.integers(0, inner))
             starts = rng.permutation((len(self) - offset) // inner) * inner + offset
-            for begin in range(0, len(starts) - min(rows, len(starts)) + 1, rows):
-                chosen = np.resize(starts[begin : begin + rows], rows)
-                at = torch.from_numpy(chosen).to(device)
+            for begin in range(0, len(starts) - rows + 1, rows):
+                at = torch.from_numpy(starts[begin : begin + rows]).to(device)
                 text = self._stream[at[:, None] + ramp].long()
                 text = torch.cat([text.new_full((rows, 1), self._special.cls), text], dim=1).flatten()
                 order = torch.rand(size, device=device).masked_fill(text < self._special.first_text, 2.0)
                 places = order.topk(masked, largest=False, sorted=False).indices
                 was = text[places]
-                now = torch.where(torch.rand(masked, device=device) < KEPT_SHARE, was, disguise(was, self._special))
-                seen = text.index_copy(0, places, now)
+                seen = text.index_copy(0, places, self._disguised(was))
                 yield Batch(seen, positions, bounds, self._row, window, owner, rows), places, was
+
+    def _disguised(self, tokens: Tensor) -> Tensor:
+        special, chance = self._special, torch.rand(tokens.shape, device=tokens.device)
+        other = torch.randint(special.first_text, special.vocabulary, tokens.shape, device=tokens.device)
+        masked = torch.where(chance < MASK_SHARE, special.mask, tokens)
+        return torch.where((chance >= MASK_SHARE) & (chance < MASK_SHARE + RANDOM_SHARE), other, masked)

@@ -83,7 +83,7 @@ class _Progress:
 
     def __init__(self, name: str, steps: int, tokens: int) -> None:
         self._name, self._steps, self._tokens = name, steps, tokens
-        self._started, self._sum, self._since, self._step = time.monotonic(), 0.0, 0, 0
+        self._started, self._since, self._step = time.monotonic(), 0, 0
         self._total: Tensor | None = None
 
     def add(self, loss: Tensor) -> None:
@@ -127,7 +127,6 @@ def learn(
     fall: float,
     seed: int,
     join: NDArray[np.bool_] | None = None,
-    hide: float = 0.0,
 ) -> None:
     """Learns labels or probabilities by binary cross-entropy.
 
@@ -138,7 +137,6 @@ def learn(
         fall: Share of the steps, at the end, in which the learning rate falls to 0.
         join: Texts that may be put into one window, in pairs; half of them are in each batch. A pair has what either
             has: the larger targets.
-        hide: Mean share of the tokens hidden.
     """
     rng = np.random.default_rng(seed)
     first = draws(rng)
@@ -147,7 +145,7 @@ def learn(
     while step < steps:
         for chosen in lots(first, windows, tokens, rng):
             texts, partners = (chosen, None) if join is None else pair(chosen, join, rng)
-            batch = loader.load(texts, windows, tokens, partners=partners, hide=hide)
+            batch = loader.load(texts, windows, tokens, partners=partners)
             wanted = targets[torch.from_numpy(texts).to(targets.device)]
             if partners is not None:
                 other = torch.from_numpy(np.where(partners < 0, texts, partners)).to(targets.device)

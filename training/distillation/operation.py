@@ -40,13 +40,14 @@ TEACHER_SHARE, STUDENT_SHARE = 0.2, 0.15
 TEACHER_RATE, TOKEN_RATE, LABEL_RATE, LABEL_TOKEN_RATE, HEAD_RATE = 2.5e-3, 2e-3, 3e-4, 2e-4, 2e-3
 """Peak learning rates of the teacher: its matrices and token vectors on plain text, the same on labels, its head."""
 STUDENT_RATE, SOFT_RATE = 1e-3, 1.5e-3
-LABEL_DROPOUT = 0.1
+LABEL_DROPOUT, SOFT_DROPOUT = 0.1, 0.05
 POSSIBLE, EMPTY_SHARE = 0.1, 0.3
 """A pass of the student has every paragraph with a label at least so probable, and this share of the others."""
 LABEL_WEIGHT = 0.5
 """Of the label in the target of an annotated paragraph; the teacher's probability has the rest."""
 JOIN_TOKENS = 60
-"""Paragraphs of at most so many tokens may be joined in pairs."""
+"""Paragraphs of at most so many tokens are put behind one another, in new pairs each time: the student shall not learn
+the answers by heart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,6 @@ class Plan:
         student_passes: Of the student over the plain text.
         soft_passes: Of the student over the teacher's probabilities.
         batch_tokens: Tokens a step of the teacher; the student's steps have twice as many.
-        hide: Mean share of the tokens hidden from the student while it learns from the teacher.
-        join: Whether short paragraphs are joined while it does.
     """
 
     hidden: int = 512
@@ -72,8 +71,6 @@ class Plan:
     student_passes: float = 8.0
     soft_passes: float = 40.0
     batch_tokens: int = 32_768
-    hide: float = 0.0
-    join: bool = False
 
     def __post_init__(self) -> None:
         for key, value in asdict(self).items():
@@ -82,9 +79,9 @@ class Plan:
                 raise InputError(f"--{key.replace('_', '-')} {value:g}; expected {low:g} to {high:g}")
 
 
-OF_STUDENT = {"student_passes", "soft_passes", "hide", "join"}
+OF_STUDENT = {"student_passes", "soft_passes"}
 """What of a plan does not reach the teacher."""
-_RANGES = {"hidden": (64, 4096), "layers": (1, 100), "batch_tokens": (64, 1_000_000), "hide": (0, 0.5)}
+_RANGES = {"hidden": (64, 4096), "layers": (1, 100), "batch_tokens": (64, 1_000_000)}
 """Limits of a plan's numbers; the others are 0 to 1,000."""
 
 
@@ -319,10 +316,10 @@ def _learn(
     most = min(JOIN_TOKENS, (model.config.max_position_embeddings - 2) // 2)
     short = (material.texts.pieces.number == 1) & (material.texts.length <= most)
     learn(
-        "student, probabilities", lambda batch: student.logits(model, batch),
+        "student, probabilities", lambda batch: student.logits(model, batch, SOFT_DROPOUT),
         Optimiser([], 0.0, [(model.parameters(), SOFT_RATE)]), loader, material.texts.pieces,
         torch.from_numpy(targets).to(device), draws, tokens=tokens, passes=plan.soft_passes, fall=0.7,
-        seed=config.seed, join=short if plan.join else None, hide=plan.hide,
+        seed=config.seed, join=short,
     )  # fmt: skip
 
 

@@ -28,9 +28,6 @@ def add_arguments(parser: ArgumentParser) -> None:
         ("--soft-passes", 40.0, "of the student over the teacher's probabilities"),
     ):
         add(name, type=float, default=default, metavar="N", help=f"passes {what} [%(default)s]")
-    add("--hide", type=float, default=0.0, metavar="SHARE",
-        help="of the tokens, hidden from the student while it learns from the teacher [%(default)s]")  # fmt: skip
-    add("--join", action="store_true", help="join short paragraphs in pairs while it does")
 
 
 def run(args: Namespace) -> int:
@@ -45,7 +42,6 @@ def run(args: Namespace) -> int:
     plan = Plan(
         hidden=args.hidden, layers=args.layers, teacher_passes=args.teacher_passes, label_passes=args.label_passes,
         student_passes=args.student_passes, soft_passes=args.soft_passes, batch_tokens=args.batch_tokens,
-        hide=args.hide, join=args.join,
     )  # fmt: skip
     distil(request, plan, config.load(args.config, seed=args.seed))
     return 0
