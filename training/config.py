@@ -14,6 +14,8 @@ from policytag.encoding import Recipe
 from policytag.errors import ArtifactError, PolicytagError
 
 PRECISIONS = ("bf16", "fp32")
+SETTINGS = "training.toml"
+"""Beside the weights of a network that was taught here: the settings it was taught with."""
 
 
 class ConfigError(PolicytagError):

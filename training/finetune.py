@@ -25,13 +25,12 @@ from transformers import BertForSequenceClassification, TrainerCallback, Trainin
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from policytag import artifact
 from policytag.encoding import Encoder, pad, pool
 from policytag.engine import batches
-from policytag.errors import ArtifactError, PolicytagError
+from policytag.errors import PolicytagError
 from policytag.taxonomy import Taxonomy
 from training import processes, resume
-from training.config import Config
+from training.config import SETTINGS, Config, ConfigError, load
 from training.tokenizer import load_tokenizer, save_tokenizer
 
 log = logging.getLogger(__name__)
@@ -143,11 +142,15 @@ def _load_model(source: str, taxonomy: Taxonomy, config: Config) -> tuple[BertFo
 
 
 def _check_reading(source: str, config: Config) -> None:
-    """Warns where the start is a model that has learnt to read otherwise: it will need many labels to learn it anew."""
+    """Warns where the start is a network that has learnt to read otherwise: it will need many labels to learn it anew.
+
+    How it reads is in the settings beside it, if it was taught here.
+    """
+    settings = Path(source) / SETTINGS
     try:
-        learnt = artifact.load(Path(source)).manifest.recipe.piece_tokens
-    except ArtifactError:
-        return  # not a model folder: how it was taught to read is not known
+        learnt = load(settings).piece_tokens if settings.is_file() else config.piece_tokens
+    except ConfigError:
+        return  # not settings of this project
     if learnt != config.piece_tokens:
         log.warning("%s reads with piece_tokens = %d, the settings say %d; set piece_tokens = %d to keep what it "
                     "has learnt", source, learnt, config.piece_tokens, learnt)  # fmt: skip

@@ -39,7 +39,7 @@ from training import (
     thresholds,
 )
 from training.annotations import Annotation, gold_matrix, target_matrix
-from training.config import Config
+from training.config import SETTINGS, Config
 from training.files import locked
 from training.finetune import Start
 from training.quantisation import Judge, QuantisationError, write_int8
@@ -346,7 +346,7 @@ def _write_rest(
     _write_json(folder / "calibration.json", calibration.to_dict(taxonomy.ids))
     _write_json(folder / "taxonomy.json", taxonomy.to_dict())
     _write_json(folder / "metrics.json", report)
-    (folder / "training.toml").write_text(config.to_toml(), encoding="utf-8")
+    (folder / SETTINGS).write_text(config.to_toml(), encoding="utf-8")
     (folder / "README.md").write_text(card.render(report, taxonomy, config), encoding="utf-8")
     artifact.seal(
         folder,

@@ -61,7 +61,7 @@ def _seal(folder: Path, source: artifact.Artifact, parity: float, comparison: Co
     """The report, the card and the manifest with what is new."""
     report = artifact.read_json(folder / "metrics.json") | {"parity": parity, "int8": comparison.to_dict()}
     (folder / "metrics.json").write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    settings = config.load(folder / "training.toml")
+    settings = config.load(folder / config.SETTINGS)
     (folder / "README.md").write_text(card.render(report, source.taxonomy, settings), encoding="utf-8")
     manifest = source.manifest
     artifact.seal(

@@ -175,7 +175,7 @@ def given(tmp_path: Path, rows_file: Path, tiny_encoder: Path, labels_folder: Pa
 
 def test_a_teacher_makes_a_student_that_fit_calibrates_without_another_step(
     given: list[str], tmp_path: Path, rows_file: Path, labels_folder: Path, settings_file: Path, taxonomy: Taxonomy,
-    write_rows: Callable[[Path, list[dict[str, Any]]], Path],
+    write_rows: Callable[[Path, list[dict[str, Any]]], Path], caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     logits, soft = tmp_path / "held-out.jsonl", tmp_path / "soft.jsonl"
     learnt = ["--student-passes", "1", "--soft-passes", "100"]
@@ -195,6 +195,10 @@ def test_a_teacher_makes_a_student_that_fit_calibrates_without_another_step(
                "--encoder", str(tmp_path / "student"), "--labels", str(labels_folder), "--config", str(settings),
                "--out", str(tmp_path / "model"), "--skip-baseline"]  # fmt: skip
     assert main(command) == 0
+    assert "reads with" not in caplog.text
+    (scratch := tmp_path / "scratch").mkdir()
+    finetune.prepare(str(tmp_path / "student"), taxonomy, config.load(settings, piece_tokens=16), scratch)
+    assert "student reads with piece_tokens = 0, the settings say 16" in caplog.text
     report = json.loads((tmp_path / "model" / "metrics.json").read_text(encoding="utf-8"))
     assert report["model"]["groups"]["all"]["mean_average_precision"] > 0.9
     fitted = Tagger.load(tmp_path / "model")

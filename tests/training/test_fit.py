@@ -374,7 +374,7 @@ def test_a_start_that_reads_otherwise_is_warned_of(
     caplog: pytest.LogCaptureFixture,
 ):
     foreign = shutil.copytree(tiny_encoder, tmp_path / "foreign")
-    (foreign / "manifest.json").write_text('{"name": "not of this project"}', encoding="utf-8")
+    (foreign / "training.toml").write_text("piece_tokens = 'few'", encoding="utf-8")
     caplog.set_level("WARNING")
     for number, (start, pieces) in enumerate([(fitted, 0), (tiny_encoder, 12), (foreign, 12)]):
         (scratch := tmp_path / str(number)).mkdir()

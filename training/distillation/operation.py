@@ -19,7 +19,7 @@ from policytag.errors import InputError
 from policytag.taxonomy import Taxonomy
 from training import annotations, export, finetune, fit, jsonl, out_of_fold, resume, soft_labels
 from training.annotations import Annotation, target_matrix
-from training.config import Config
+from training.config import SETTINGS, Config
 from training.distillation import student
 from training.distillation.batches import Loader, Specials, Stream
 from training.distillation.learning import Optimiser, learn, predict, read_masked
@@ -169,6 +169,7 @@ def distil(request: Request, plan: Plan, config: Config) -> None:
         finetune.round_weights(model)
         with export.new_folder(request.out) as folder:
             export.write_weights(model, folder)
+            (folder / SETTINGS).write_text(config.to_toml(), encoding="utf-8")
             tokenizer = load_tokenizer(str(start.tokenizer_folder))
             save_tokenizer(tokenizer, folder, config.max_tokens)
         if request.save_logits:
