@@ -68,13 +68,15 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("soft-label: no teacher; give --model, --annotations, or both")
     settings = config.load(args.config, seed=args.seed)
     taxonomy = fit.load_taxonomy(args.labels)
+    known = annotations.read(args.annotations, taxonomy) if args.annotations else []
+    dev = annotations.read(args.dev, taxonomy) if args.dev else []
+    fit.check_apart(known, dev)
     excluded = excluded_texts([*args.exclude, *args.annotations, *args.dev])
     drawn = draw(args.text, excluded, args.paragraphs, settings.seed)
-    dev = annotations.read(args.dev, taxonomy) if args.dev else []
     texts = [text for _, text in drawn] + [row.text for row in dev]
     opinions = {str(folder): _model_logits(folder, taxonomy.ids, texts) for folder in args.model}
-    if args.annotations:
-        opinions["TF-IDF"] = tfidf_logits(annotations.read(args.annotations, taxonomy), texts, settings)
+    if known:
+        opinions["TF-IDF"] = tfidf_logits(known, texts, settings)
     mean = np.mean(list(opinions.values()), axis=0)
     if dev:
         everyone = {**opinions, "mean": mean}

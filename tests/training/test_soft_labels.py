@@ -76,6 +76,17 @@ def test_the_teachers_are_measured_on_dev_and_do_not_label_it(
         assert f"{teacher}: mean average precision 1.000" in caplog.text
 
 
+def test_a_document_to_learn_from_and_to_measure_on_is_refused(
+    tmp_path: Path, text_file: Path, rows_file: Path, labels_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dev = tmp_path / "dev.jsonl"
+    row = {"id": "dev-1", "doc": "d3", "text": PARAGRAPHS[2], "instruments": [], "industries": []}
+    dev.write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
+    command = ["soft-label", "--text", str(text_file), "--annotations", str(rows_file), "--labels", str(labels_folder)]
+    assert main([*command, "--dev", str(dev), "--out", str(tmp_path / "soft.jsonl")]) == 1
+    assert "document 'd3' is in --annotations and --dev" in capsys.readouterr().err
+
+
 def test_documents_are_told_apart_and_no_paragraph_is_drawn_twice(text_file: Path) -> None:
     assert soft_labels.draw([text_file], set(), 10, seed=1) == [
         (0, PARAGRAPHS[0]),
