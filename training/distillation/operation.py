@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -252,13 +253,23 @@ def _teach(
             teacher = Teacher(len(words), plan.hidden, plan.layers, labels, words).to(device)
             if not read.exists():
                 _read(teacher, plan, config, material, special, device)
-                save_file(teacher.state_dict(), read)
+                with _building(read) as path:
+                    save_file(teacher.state_dict(), path)
             teacher.load_state_dict(load_file(read))
             _label(teacher, reading, windows[reading], plan, config.seed + number, material, loader, device)
             found = predict(_reader(teacher, reading), loader, windows[reading], len(material.texts), plan.batch_tokens)
-            np.save(told, found)
+            with _building(told) as path, path.open("wb") as file:
+                np.save(file, found)
         opinions.append(np.load(told))
     return opinions
+
+
+@contextmanager
+def _building(path: Path) -> Iterator[Path]:
+    """Where to write a file that is there whole or not at all."""
+    building = path.with_name(f".{path.name}.building")
+    yield building
+    building.replace(path)
 
 
 def _reader(teacher: Teacher, reading: str, dropout: float = 0.0) -> Any:
