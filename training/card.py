@@ -117,6 +117,11 @@ def _data(report: Mapping[str, Any]) -> str:
 
 
 def _recipe(report: Mapping[str, Any], config: Config) -> str:
+    if not config.epochs:
+        return (
+            f"## Training\n\nThe network is that of {report['encoder']}, which had been taught before; here it was "
+            "calibrated and measured. All settings: `training.toml`.\n"
+        )
     return (
         f"## Training\n\nEncoder: {report['encoder']}. {config.epochs:g} epochs in batches of {config.batch_size}, "
         f"AdamW with peak learning rate {config.learning_rate:g}, {config.warmup_share:.0%} warm-up and linear decay, "

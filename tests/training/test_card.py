@@ -51,6 +51,12 @@ def test_without_a_baseline_the_card_says_nothing_of_one(fitted: Path, taxonomy:
     assert "baseline" not in card.render(figures, taxonomy, config.load(settings_file))
 
 
+def test_a_network_that_was_taught_elsewhere_is_said_to_be_calibrated_alone(fitted: Path, taxonomy: Taxonomy):
+    text = card.render(metrics_of(fitted), taxonomy, config.load(fitted / "training.toml", epochs=0))
+    assert "had been taught before; here it was calibrated and measured" in text
+    assert "epochs" not in text
+
+
 def test_the_card_admits_that_figures_flatter_where_thresholds_saw_the_same_set(fitted: Path):
     assert "flatter a little" in (fitted / "README.md").read_text(encoding="utf-8")
 
