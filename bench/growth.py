@@ -46,16 +46,28 @@ def cores(model: Path, texts: Sequence[str], rounds: int) -> dict[int, float]:
 def alone(model: Path, plain: Path, threads: int, repeats: int) -> dict[str, float]:
     """Median milliseconds of `ALONE_TOKENS` tokens alone: text to tags here, tokens to logits in plain ONNX Runtime."""
     tagger, session = Tagger.load(model, threads), contenders.onnx_session(plain, threads)
-    text = "对新认定的高新技术企业给予一次性奖励,支持企业建设研发中心和公共技术服务平台。" * 10
-    while len(tagger.encoder.encode([text])[0].windows[0]) > ALONE_TOKENS:
-        text = text[:-1]
-    ids = np.array(tagger.encoder.encode([text])[0].windows[:1], dtype=np.int64)
+    text = alone_text(tagger)
+    ids = np.array([as_a_whole(tagger, text)], dtype=np.int64)
     inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
     actions = {
         "policytag": lambda: tagger.tag([Paragraph("a", "", 0, text)]),
         "plain ONNX Runtime fp32": lambda: session.run(["logits"], inputs),
     }
     return {name: 1000 * timing.median for name, timing in in_turns(actions, repeats).items()}
+
+
+def alone_text(tagger: Tagger) -> str:
+    """A paragraph of at most `ALONE_TOKENS` tokens, and of hardly fewer."""
+    text = "对新认定的高新技术企业给予一次性奖励,支持企业建设研发中心和公共技术服务平台。" * 10
+    while len(as_a_whole(tagger, text)) > ALONE_TOKENS:
+        text = text[:-1]
+    return text
+
+
+def as_a_whole(tagger: Tagger, text: str) -> list[int]:
+    """The tokens of a text's windows in one."""
+    windows = tagger.encoder.encode([text])[0].windows
+    return [windows[0][0], *(token for window in windows for token in window[1:-1]), windows[0][-1]]
 
 
 def service(model: Path, texts: Sequence[str], threads: int) -> dict[str, Any]:

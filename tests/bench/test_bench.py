@@ -9,6 +9,7 @@ import pytest
 from bench import contenders, gemm, growth, losses, report
 from bench.http_load import Lost
 from bench.timing import Timing, in_turns
+from policytag.tagger import Tagger
 
 SMALL = {"hidden_size": 2, "intermediate_size": 3, "num_hidden_layers": 2}
 
@@ -43,6 +44,15 @@ def test_texts_of_a_length_are_exactly_of_it() -> None:
     assert len(texts) == 10
     assert {len(text) for text in texts} == {5}
     assert texts[:2] == ["对企业给予", "补贴对企业"]
+
+
+def test_the_paragraph_alone_has_its_tokens_in_all_pieces_together() -> None:
+    tagger = Tagger.load(Path("models/current"))
+    text = growth.alone_text(tagger)
+    windows = tagger.encoder.encode([text])[0].windows
+    assert len(windows) > 1
+    assert growth.ALONE_TOKENS - 3 <= len(growth.as_a_whole(tagger, text)) <= growth.ALONE_TOKENS
+    assert sum(map(len, windows)) == len(growth.as_a_whole(tagger, text)) + 2 * (len(windows) - 1)
 
 
 @pytest.fixture
