@@ -16,6 +16,8 @@ from policytag.errors import ArtifactError, PolicytagError
 PRECISIONS = ("bf16", "fp32")
 SETTINGS = "training.toml"
 """Beside the weights of a network that was taught here: the settings it was taught with."""
+WINDOWS = ("max_tokens", "overlap", "max_chars", "piece_tokens")
+"""Settings that a network which was taught here keeps, unless they are given."""
 
 
 class ConfigError(PolicytagError):
@@ -123,11 +125,12 @@ _RANGES: Mapping[str, tuple[float, float]] = {
 }
 
 
-def load(path: Path | None = None, **overrides: Any) -> Config:
+def load(path: Path | None = None, *, start: str | None = None, **overrides: Any) -> Config:
     """The project's settings, with those of a TOML file and then ``overrides`` in their place.
 
     Args:
         path: May name any subset of the settings.
+        start: Folder of the network to go on from: if it was taught here, it says how texts become windows.
         overrides: By setting; None leaves the setting alone.
 
     Raises:
@@ -135,10 +138,20 @@ def load(path: Path | None = None, **overrides: Any) -> Config:
     """
     with resources.files("training").joinpath("config.toml").open("rb") as file:
         config = _merge(None, tomllib.load(file), "training/config.toml")
+    config = replace(config, **_windows(Path(start) / SETTINGS)) if start else config
     if path is not None:
         config = _merge(config, _read(path), str(path))
     given = {key: value for key, value in overrides.items() if value is not None}
     return _merge(config, given, "command line")
+
+
+def _windows(settings: Path) -> dict[str, Any]:
+    """How the network beside these settings reads; nothing where there are none, or not of this project."""
+    try:
+        taught = load(settings) if settings.is_file() else None
+    except ConfigError:
+        return {}
+    return {key: getattr(taught, key) for key in WINDOWS} if taught else {}
 
 
 def _read(path: Path) -> dict[str, Any]:

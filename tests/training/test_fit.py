@@ -385,6 +385,20 @@ def test_a_start_that_reads_otherwise_is_warned_of(
     assert "reads with piece_tokens = 0, the settings say 12; set piece_tokens = 0 to keep" in caplog.text
 
 
+def test_a_start_that_was_taught_here_says_how_texts_are_read(fitted: Path, tiny_encoder: Path, tmp_path: Path):
+    start = shutil.copytree(fitted, tmp_path / "start")
+    taught = config.load(fitted / "training.toml", piece_tokens=12)
+    (start / "training.toml").write_text(taught.to_toml(), encoding="utf-8")
+    assert config.load(start=str(start)) == replace(
+        config.load(), max_tokens=taught.max_tokens, overlap=taught.overlap, piece_tokens=12
+    )
+    (given := tmp_path / "given.toml").write_text("piece_tokens = 20", encoding="utf-8")
+    assert config.load(given, start=str(start)).piece_tokens == 20
+    (start / "training.toml").write_text("piece_tokens = 'few'", encoding="utf-8")
+    for other in (start, tiny_encoder, "bert-base-chinese"):
+        assert config.load(start=str(other)) == config.load()
+
+
 def test_an_encoder_that_is_nowhere_is_one_line(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -43,5 +43,5 @@ def run(args: Namespace) -> int:
         hidden=args.hidden, layers=args.layers, teacher_passes=args.teacher_passes, label_passes=args.label_passes,
         student_passes=args.student_passes, soft_passes=args.soft_passes, batch_tokens=args.batch_tokens,
     )  # fmt: skip
-    distil(request, plan, config.load(args.config, seed=args.seed))
+    distil(request, plan, config.load(args.config, start=args.encoder, seed=args.seed))
     return 0

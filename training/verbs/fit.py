@@ -45,7 +45,7 @@ def run(args: Namespace) -> int:
         with_baseline=not args.skip_baseline,
     )
     request = replace(request, observers=observers.observers(args.log_to, args.log_dir / args.out.name))
-    result = fit.fit(request, config.load(args.config, seed=args.seed))
+    result = fit.fit(request, config.load(args.config, start=args.encoder, seed=args.seed))
     if not result:  # another process of this training reports
         return 0
     if args.report:

@@ -20,7 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     from training import config, leave_one_out, report
 
-    settings = config.load(args.config, seed=args.seed)
+    settings = config.load(args.config, start=args.encoder, seed=args.seed)
     result = leave_one_out.run(args.annotations, args.test, args.encoder, args.labels, settings)
     if args.report:
         report.write(result, args.report)
