@@ -132,10 +132,10 @@ class RunFolder:
         self._open()
 
     def _open(self) -> None:
+        if self.progress.complete:
+            return  # the rows may be in their place already; an empty file here would take it
         for path in (self.rows_file, self.path / "files.jsonl"):
             path.touch()
-        if self.progress.complete:
-            return
         self._rows, self._files = self.rows_file.open("r+b"), (self.path / "files.jsonl").open("r+b")
         for file, size in ((self._rows, self.progress.rows_bytes), (self._files, self.progress.files_bytes)):
             if file.seek(0, os.SEEK_END) < size:

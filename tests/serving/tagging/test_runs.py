@@ -14,6 +14,7 @@ import pytest
 from serving.cli import main
 from serving.tagging import chunks
 from serving.tagging import run as run_module
+from serving.tagging.folder import RunFolder
 from serving.tagging.run import run_folder
 from serving.tagging.seen import SeenIds
 
@@ -287,6 +288,21 @@ def test_an_id_seen_at_the_same_place_again_is_no_duplicate(tmp_path: Path) -> N
     again = SeenIds(tmp_path / "ids.sqlite")
     assert again.first("b", (9, 9)) is None
     assert again.first("a", (9, 9)) == (0, 1)
+
+
+def test_a_run_that_stops_after_its_rows_are_in_place_keeps_them(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.jsonl"
+    assert tag(corpus, tmp_path / "whole.jsonl") == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "finish", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        assert tag(corpus, out) == 1
+    assert out.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert manifest(out)["state"] == "running"
+    assert tag(corpus, out, "--resume") == 3
+    assert out.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert manifest(out)["state"] == "finished"
 
 
 @pytest.mark.slow
