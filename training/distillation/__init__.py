@@ -2,7 +2,7 @@
 
 A transformer too large to serve reads the plain text (masked-language modelling), is fine-tuned on the annotations, and
 gives every paragraph of the text a probability for each label. The small network that is to serve reads the same text
-and then learns these probabilities. One text costs the teacher 12 times what it costs the student.
+and then learns these probabilities. Outside the vocabulary the teacher has 12 times as many weights.
 
 Texts are computed without padding: the tokens of a batch stand one after the other (`batches.Batch`), and only
 attention knows where one window ends and the next begins.
