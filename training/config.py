@@ -138,15 +138,16 @@ def load(path: Path | None = None, *, start: str | None = None, **overrides: Any
     """
     with resources.files("training").joinpath("config.toml").open("rb") as file:
         config = _merge(None, tomllib.load(file), "training/config.toml")
-    config = replace(config, **_windows(Path(start) / SETTINGS)) if start else config
+    config = replace(config, **windows_of(start)) if start else config
     if path is not None:
         config = _merge(config, _read(path), str(path))
     given = {key: value for key, value in overrides.items() if value is not None}
     return _merge(config, given, "command line")
 
 
-def _windows(settings: Path) -> dict[str, Any]:
-    """How the network beside these settings reads; nothing where there are none, or not of this project."""
+def windows_of(start: str) -> dict[str, Any]:
+    """The settings by which a network reads; nothing where none of this project are beside it."""
+    settings = Path(start) / SETTINGS
     try:
         taught = load(settings) if settings.is_file() else None
     except ConfigError:

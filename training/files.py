@@ -22,8 +22,15 @@ def file_hash(path: Path) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Replaces a file in one move."""
+    with replacing(path) as building:
+        building.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write what takes a file's place in one move, unless the block fails."""
     building = path.with_name(f".{path.name}.building")
-    building.write_text(text, encoding="utf-8")
+    yield building
     building.replace(path)
 
 

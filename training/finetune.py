@@ -30,7 +30,7 @@ from policytag.engine import batches
 from policytag.errors import PolicytagError
 from policytag.taxonomy import Taxonomy
 from training import processes, resume
-from training.config import SETTINGS, Config, ConfigError, load
+from training.config import Config, windows_of
 from training.tokenizer import load_tokenizer, save_tokenizer
 
 log = logging.getLogger(__name__)
@@ -142,15 +142,8 @@ def _load_model(source: str, taxonomy: Taxonomy, config: Config) -> tuple[BertFo
 
 
 def _check_reading(source: str, config: Config) -> None:
-    """Warns where the start is a network that has learnt to read otherwise: it will need many labels to learn it anew.
-
-    How it reads is in the settings beside it, if it was taught here.
-    """
-    settings = Path(source) / SETTINGS
-    try:
-        learnt = load(settings).piece_tokens if settings.is_file() else config.piece_tokens
-    except ConfigError:
-        return  # not settings of this project
+    """Warns where the start has learnt to read otherwise: it will need many labels to learn it anew."""
+    learnt = windows_of(source).get("piece_tokens", config.piece_tokens)
     if learnt != config.piece_tokens:
         log.warning("%s reads with piece_tokens = %d, the settings say %d; set piece_tokens = %d to keep what it "
                     "has learnt", source, learnt, config.piece_tokens, learnt)  # fmt: skip

@@ -83,7 +83,7 @@ class Loader:
 
     def __init__(self, texts: Texts, specials: Specials, device: torch.device) -> None:
         self._ids = torch.from_numpy(texts.ids).to(device)
-        self._specials, self._device = specials, device
+        self.specials, self.device = specials, device
 
     def load(
         self,
@@ -117,7 +117,7 @@ class Loader:
         fill = np.array([longest] * (left // longest) + [left % longest] * (left % longest > 0), dtype=np.int64)
         none = np.zeros_like(fill)
         on_device = (
-            torch.from_numpy(np.concatenate(pair)).to(self._device, non_blocking=True)
+            torch.from_numpy(np.concatenate(pair)).to(self.device, non_blocking=True)
             for pair in (
                 (start, none), (length, none), (then, none), (total, fill), (owner, np.full_like(fill, len(chosen))),
             )
@@ -128,7 +128,7 @@ class Loader:
         self, start: Tensor, length: Tensor, then: Tensor, total: Tensor, owner: Tensor,
         *, tokens: int, longest: int, num_texts: int,
     ) -> Batch:  # fmt: skip
-        special, device = self._specials, self._device
+        special, device = self.specials, self.device
         bounds = torch.nn.functional.pad(total.cumsum(0), (1, 0))
         window = torch.repeat_interleave(torch.arange(len(total), device=device), total, output_size=tokens)
         positions = torch.arange(tokens, device=device) - bounds[window]

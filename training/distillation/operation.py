@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 
 from policytag.calibration import sigmoid
 from policytag.errors import InputError
@@ -26,7 +26,7 @@ from training.distillation.batches import Loader, Specials, Stream
 from training.distillation.learning import Optimiser, learn, predict, read_masked
 from training.distillation.teacher import Teacher
 from training.distillation.texts import Texts, Windows
-from training.files import locked
+from training.files import locked, replacing
 from training.pretraining.text import comparable, excluded_texts
 from training.tokenizer import SPECIAL_TOKENS, load_tokenizer, save_tokenizer
 
@@ -65,13 +65,13 @@ class Plan:
         batch_tokens: Tokens a step of the teacher; the student's steps have twice as many.
     """
 
-    hidden: int = 512
-    layers: int = 12
-    teacher_passes: float = 6.0
-    label_passes: float = 3.0
-    student_passes: float = 8.0
-    soft_passes: float = 40.0
-    batch_tokens: int = 32_768
+    hidden: int
+    layers: int
+    teacher_passes: float
+    label_passes: float
+    student_passes: float
+    soft_passes: float
+    batch_tokens: int
 
     def __post_init__(self) -> None:
         for key, value in asdict(self).items():
@@ -137,6 +137,13 @@ class Material:
         """The texts of rows."""
         return np.array([self.places[comparable(row.text)] for row in rows], dtype=np.int64)
 
+    @property
+    def free(self) -> NDArray[np.bool_]:
+        """Texts that are neither apart nor annotated. Shape: ``(n,) bool``."""
+        free = ~self.apart
+        free[self.where(self.known)] = False
+        return free
+
 
 def distil(request: Request, plan: Plan, config: Config) -> None:
     """Trains the teacher, then the student, and writes the student.
@@ -154,15 +161,15 @@ def distil(request: Request, plan: Plan, config: Config) -> None:
         _begin(request, plan, config, material)
         log.info("%d paragraphs of text, %d annotated to learn from, %d held out; %s",
                  len(material.drawn), len(material.known), len(material.held_out), device)  # fmt: skip
-        special = specials(start)
-        loader = Loader(material.texts, special, device)
-        opinions = _teach(request, plan, config, material, start, loader, special, device)
+        tokenizer = load_tokenizer(str(start.tokenizer_folder))
+        loader = Loader(material.texts, specials(tokenizer, start.model.config.vocab_size), device)
+        opinions = _teach(request, plan, config, material, start, loader)
         soft = np.mean(opinions, axis=0)
         _measure(dict(zip(READINGS, opinions, strict=True)) | {"teacher": soft}, material, taxonomy, config)
         probability = sigmoid(soft)
         model: Any = start.model
         model.to(device)
-        _learn(model, probability, plan, config, material, loader, special, device)
+        _learn(model, probability, plan, config, material, loader)
         found = predict(lambda batch: student.logits(model, batch), loader, material.texts.pieces,
                         len(material.texts), 2 * plan.batch_tokens)  # fmt: skip
         _measure({"student": found}, material, taxonomy, config)
@@ -171,7 +178,6 @@ def distil(request: Request, plan: Plan, config: Config) -> None:
         with export.new_folder(request.out) as folder:
             export.write_weights(model, folder)
             (folder / SETTINGS).write_text(config.to_toml(), encoding="utf-8")
-            tokenizer = load_tokenizer(str(start.tokenizer_folder))
             save_tokenizer(tokenizer, folder, config.max_tokens)
         if request.save_logits:
             rows = material.held_out
@@ -190,8 +196,8 @@ def gather(request: Request, taxonomy: Taxonomy, config: Config, start: finetune
     texts = [text for _, text in drawn]
     places = {comparable(text): place for place, text in enumerate(texts)}
     for row in (*known, *held_out, *dev):
-        if comparable(row.text) not in places:
-            places[comparable(row.text)] = len(texts)
+        if (key := comparable(row.text)) not in places:
+            places[key] = len(texts)
             texts.append(row.text)
     closed = {row.doc for row in (*held_out, *dev)}
     apart = np.ones(len(texts), dtype=bool)
@@ -212,15 +218,14 @@ def _evenly(texts: Texts) -> Windows:
     return texts.evenly(TEACHER_ROW - 2)
 
 
-def specials(start: finetune.Start) -> Specials:
+def specials(tokenizer: Tokenizer, vocabulary: int) -> Specials:
     """The ids of a tokenizer's special tokens."""
-    tokenizer = load_tokenizer(str(start.tokenizer_folder))
     ids = [tokenizer.token_to_id(token) for token in SPECIAL_TOKENS]
     known = [token for token in ids if token is not None]
     if len(known) < len(ids):
         raise InputError(f"tokenizer of --encoder: expected all of {' '.join(SPECIAL_TOKENS)}")
     pad, _, cls, sep, mask = known
-    return Specials(pad, cls, sep, mask, max(known) + 1, start.model.config.vocab_size)
+    return Specials(pad, cls, sep, mask, max(known) + 1, vocabulary)
 
 
 def _begin(request: Request, plan: Plan, config: Config, material: Material) -> None:
@@ -238,7 +243,6 @@ def _begin(request: Request, plan: Plan, config: Config, material: Material) -> 
 
 def _teach(
     request: Request, plan: Plan, config: Config, material: Material, start: finetune.Start, loader: Loader,
-    special: Specials, device: torch.device,
 ) -> list[NDArray[np.float32]]:  # fmt: skip
     """The teacher's logits of all texts, one array ``(n, L) float32`` a reading."""
     windows = {READINGS[0]: _evenly(material.texts), READINGS[1]: material.texts.pieces}
@@ -250,36 +254,26 @@ def _teach(
         told = request.work / f"{reading}.npy"
         if not told.exists():
             torch.manual_seed(config.seed)
-            teacher = Teacher(len(words), plan.hidden, plan.layers, labels, words).to(device)
+            teacher = Teacher(len(words), plan.hidden, plan.layers, labels, words).to(loader.device)
             if not read.exists():
-                _read(teacher, plan, config, material, special, device)
-                with _building(read) as path:
+                _read(teacher, plan, config, material, loader)
+                with replacing(read) as path:
                     save_file(teacher.state_dict(), path)
             teacher.load_state_dict(load_file(read))
-            _label(teacher, reading, windows[reading], plan, config.seed + number, material, loader, device)
+            _label(teacher, reading, windows[reading], plan, config.seed + number, material, loader)
             found = predict(_reader(teacher, reading), loader, windows[reading], len(material.texts), plan.batch_tokens)
-            with _building(told) as path, path.open("wb") as file:
+            with replacing(told) as path, path.open("wb") as file:
                 np.save(file, found)
         opinions.append(np.load(told))
     return opinions
-
-
-@contextmanager
-def _building(path: Path) -> Iterator[Path]:
-    """Where to write a file that is there whole or not at all."""
-    building = path.with_name(f".{path.name}.building")
-    yield building
-    building.replace(path)
 
 
 def _reader(teacher: Teacher, reading: str, dropout: float = 0.0) -> Any:
     return lambda batch: teacher.logits(batch, whole=reading == READINGS[0], dropout=dropout)
 
 
-def _read(
-    teacher: Teacher, plan: Plan, config: Config, material: Material, special: Specials, device: torch.device
-) -> None:
-    stream = Stream(material.texts, len(material.drawn), special, TEACHER_ROW, device)
+def _read(teacher: Teacher, plan: Plan, config: Config, material: Material, loader: Loader) -> None:
+    stream = Stream(material.texts, len(material.drawn), loader.specials, TEACHER_ROW, loader.device)
     optimiser = Optimiser(teacher.matrices, TEACHER_RATE, [([teacher.embedding, teacher.bias], TOKEN_RATE)])
     read_masked("teacher, plain text", teacher.masked_loss, optimiser, stream, tokens=plan.batch_tokens,
                 share=TEACHER_SHARE, passes=plan.teacher_passes, seed=config.seed)  # fmt: skip
@@ -287,7 +281,6 @@ def _read(
 
 def _label(
     teacher: Teacher, reading: str, windows: Windows, plan: Plan, seed: int, material: Material, loader: Loader,
-    device: torch.device,
 ) -> None:  # fmt: skip
     rows = material.where(material.known)
     targets = np.zeros((len(material.texts), len(teacher.prior)), dtype=np.float32)
@@ -295,21 +288,20 @@ def _label(
     others = [([teacher.embedding], LABEL_TOKEN_RATE), ([teacher.query, teacher.value, teacher.prior], HEAD_RATE)]
     learn(
         f"teacher, labels, {reading}", _reader(teacher, reading, LABEL_DROPOUT),
-        Optimiser(teacher.matrices, LABEL_RATE, others), loader, windows, torch.from_numpy(targets).to(device),
+        Optimiser(teacher.matrices, LABEL_RATE, others), loader, windows, torch.from_numpy(targets).to(loader.device),
         lambda rng: rows, tokens=plan.batch_tokens, passes=plan.label_passes, fall=0.95, seed=seed,
     )  # fmt: skip
 
 
 def _learn(
     model: Any, probability: NDArray[np.float32], plan: Plan, config: Config, material: Material, loader: Loader,
-    special: Specials, device: torch.device,
 ) -> None:  # fmt: skip
     """The student: plain text, then the teacher's probabilities."""
     tokens = 2 * plan.batch_tokens
     if plan.student_passes:
         row = min(STUDENT_ROW, model.config.max_position_embeddings)
-        stream = Stream(material.texts, len(material.drawn), special, row, device)
-        head = student.MaskedHead(model).to(device)
+        stream = Stream(material.texts, len(material.drawn), loader.specials, row, loader.device)
+        head = student.MaskedHead(model).to(loader.device)
         body = [p for name, p in model.named_parameters() if not name.startswith(("classifier", "bert.pooler"))]
         read_masked("student, plain text", lambda *given: head.loss(model, *given),
                     Optimiser([], 0.0, [([*body, *head.parameters()], STUDENT_RATE)]), stream, tokens=tokens,
@@ -317,8 +309,7 @@ def _learn(
     rows = material.where(material.known)
     targets = probability.copy()
     targets[rows] = LABEL_WEIGHT * target_matrix(material.known) + (1 - LABEL_WEIGHT) * probability[rows]
-    free = ~material.apart
-    free[rows] = False
+    free = material.free
     likely = probability.max(axis=1) >= POSSIBLE
     always, empty = np.concatenate([rows, np.flatnonzero(free & likely)]), np.flatnonzero(free & ~likely)
 
@@ -330,7 +321,7 @@ def _learn(
     learn(
         "student, probabilities", lambda batch: student.logits(model, batch, SOFT_DROPOUT),
         Optimiser([], 0.0, [(model.parameters(), SOFT_RATE)]), loader, material.texts.pieces,
-        torch.from_numpy(targets).to(device), draws, tokens=tokens, passes=plan.soft_passes, fall=0.7,
+        torch.from_numpy(targets).to(loader.device), draws, tokens=tokens, passes=plan.soft_passes, fall=0.7,
         seed=config.seed, join=short,
     )  # fmt: skip
 
@@ -346,8 +337,6 @@ def _measure(opinions: dict[str, NDArray[np.float32]], material: Material, taxon
 def _save_soft(
     path: Path, probability: NDArray[np.float32], material: Material, taxonomy: Taxonomy, config: Config
 ) -> None:
-    free = ~material.apart[: len(material.drawn)]
-    at = material.where(material.known)
-    free[at[at < len(free)]] = False
+    free = material.free[: len(material.drawn)]
     kept = soft_labels.keep(probability[: len(free)], POSSIBLE, EMPTY_SHARE, config.seed)
     jsonl.write(path, soft_labels.rows(material.drawn, probability, kept[free[kept]], taxonomy.ids))

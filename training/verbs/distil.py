@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import fields
 from pathlib import Path
 
 from training.verbs import common
@@ -39,9 +40,6 @@ def run(args: Namespace) -> int:
         labels=args.labels, out=args.out, work=args.work or args.out.with_name(f"{args.out.name}-work"),
         save_logits=args.save_logits, save_soft=args.save_soft,
     )  # fmt: skip
-    plan = Plan(
-        hidden=args.hidden, layers=args.layers, teacher_passes=args.teacher_passes, label_passes=args.label_passes,
-        student_passes=args.student_passes, soft_passes=args.soft_passes, batch_tokens=args.batch_tokens,
-    )  # fmt: skip
+    plan = Plan(**{field.name: getattr(args, field.name) for field in fields(Plan)})
     distil(request, plan, config.load(args.config, start=args.encoder, seed=args.seed))
     return 0
